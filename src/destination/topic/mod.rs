@@ -1,0 +1,1 @@
+//! Topics: transactions, acknowledgements, refusals, dead letters as records.

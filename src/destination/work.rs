@@ -1,0 +1,48 @@
+//! A batch and its outcomes, as one thing that moves to the deliverer.
+
+use crate::{
+    codec::{Cell, NULL},
+    record::Records,
+    route::{Op, Origin, Outcomes, RowRef, Span, TableTarget, Target},
+};
+use std::sync::Arc;
+
+pub struct Work {
+    pub batch: Box<dyn Records + Send>,
+    pub outcomes: Outcomes,
+    pub targets: Arc<[Target]>,
+}
+
+impl Work {
+    /// The bytes of a span of a record's row; `None` for a null key or value.
+    pub fn bytes(&self, row: &RowRef, span: Span) -> Option<&[u8]> {
+        match span {
+            Span::None => None,
+            Span::Key => self.batch.get(row.record as usize).key,
+            Span::Value { start, end } => {
+                self.batch.get(row.record as usize).value.map(|v| &v[start as usize..end as usize])
+            }
+            Span::Out { start, end } => Some(&self.outcomes.out[start as usize..end as usize]),
+        }
+    }
+
+    /// A column's value in a row of this table.
+    pub fn cell(&self, row: &RowRef, table: &TableTarget, column: usize) -> Cell<'_> {
+        let slot = self.outcomes.slots[row.slots as usize + column];
+        if slot == NULL {
+            return Cell::Null;
+        }
+        let column = &table.columns[column];
+        let bytes = match (column.origin, row.op) {
+            (Origin::Body, Op::Write) => self.bytes(row, row.body).unwrap_or_default(),
+            _ => &self.outcomes.out,
+        };
+        column.reader.read(bytes, slot)
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Work({} records, {} rows)", self.batch.len(), self.outcomes.rows.len())
+    }
+}

@@ -1,0 +1,125 @@
+//! The typed tree.
+
+use super::{Env, Fault, Scope};
+use crate::{
+    codec::Layout,
+    record::Record,
+    schema::{NodeId, Schema},
+};
+use std::{ops::Range, sync::Arc};
+
+/// The type of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    Null,
+    Bool,
+    Int,
+    Double,
+    /// Exact, with a scale that is known when the expression is checked.
+    Decimal {
+        precision: u32,
+        scale: u32,
+    },
+    String,
+    Bytes,
+    /// An instant, in microseconds; dates are midnight UTC.
+    Timestamp,
+    /// A date and time without zone; never mixed with an instant.
+    Local,
+    Duration,
+    List(Box<Type>),
+    Map(Box<Type>),
+    /// A record, by its full name.
+    Message(String),
+    /// Known only when the record is there: JSON before decoding, unions of many branches.
+    Dyn,
+    /// T or null: an error unless guarded.
+    Nullable(Box<Type>),
+}
+
+/// A problem of an expression, at a byte range of its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub span: Range<usize>,
+    /// Kebab-case and stable.
+    pub code: &'static str,
+    pub message: String,
+    /// What to write instead; empty where nothing better is known.
+    pub help: String,
+}
+
+/// A checked expression.
+#[derive(Clone, Debug)]
+pub struct Typed {}
+
+/// A checked expression over the record before it is decoded.
+#[derive(Clone, Debug)]
+pub struct RawTyped {}
+
+/// The layouts in which a compiled expression asks for its offsets.
+pub struct Places<'l> {
+    pub body: &'l mut Layout,
+    pub item: Option<&'l mut Layout>,
+}
+
+/// A compiled predicate.
+pub struct BoolExpr(pub Box<dyn for<'r> Fn(&Scope<'r>) -> Result<bool, Fault> + Send>);
+
+/// A compiled value: appends its Avro bytes, union index included, and says where the value itself begins
+/// (relative to the buffer's start), or `None` for null.
+#[allow(clippy::type_complexity)]
+pub struct WriteExpr(pub Box<dyn for<'r> Fn(&Scope<'r>, &mut Vec<u8>) -> Result<Option<u32>, Fault> + Send>);
+
+/// A compiled predicate over the record before decoding. `schema` is the writer's full name, for Avro.
+#[allow(clippy::type_complexity)]
+pub struct RawExpr(pub Box<dyn Fn(&Record<'_>, Option<&str>) -> Result<bool, Fault> + Send>);
+
+/// Parses and type-checks an expression over a decoded record.
+///
+/// # Errors
+/// Every problem found, in the order of the source.
+pub fn check(_source: &str, _env: &Env) -> Result<Typed, Vec<Problem>> {
+    todo!()
+}
+
+/// Parses and checks a predicate over the record before it is decoded: `value` (JSON routes), `schema` (Avro routes), `record`.
+///
+/// # Errors
+/// Every problem found, in the order of the source.
+pub fn check_raw(_source: &str, _json: bool) -> Result<RawTyped, Vec<Problem>> {
+    todo!()
+}
+
+impl Typed {
+    pub fn ty(&self) -> &Type {
+        todo!()
+    }
+    /// The Avro type that a field set to this expression has.
+    pub fn avro(&self) -> Schema {
+        todo!()
+    }
+    /// For a plain path (`address.city`, `item.sku`): whether it begins at the element, the field's index in the view
+    /// (for an element: in its record), and the field indexes below it.
+    pub fn path(&self) -> Option<(bool, Vec<u16>)> {
+        todo!()
+    }
+    /// Whether a value of this type can be written as `node` of `schema` without loss.
+    ///
+    /// # Errors
+    /// In words, why not.
+    pub fn fits(&self, _schema: &Schema, _node: NodeId) -> Result<(), String> {
+        todo!()
+    }
+    pub fn lower_bool(&self, _places: &mut Places<'_>) -> BoolExpr {
+        todo!()
+    }
+    pub fn lower_write(&self, _places: &mut Places<'_>, _schema: &Arc<Schema>, _node: NodeId) -> WriteExpr {
+        todo!()
+    }
+}
+
+impl RawTyped {
+    pub fn lower(&self) -> RawExpr {
+        todo!()
+    }
+}

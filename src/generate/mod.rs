@@ -1,0 +1,1 @@
+//! Believable records of the shipped schemas.

@@ -1,0 +1,1 @@
+//! Everything that listens: bind with a message that names a busy address, limits, graceful stop.

@@ -1,0 +1,1 @@
+//! /metrics, /health, /ready: pages over the Board.

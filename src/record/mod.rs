@@ -1,0 +1,101 @@
+//! A Kafka record, a batch of them, positions, and dead letters: plain data, no Kafka client.
+
+mod letter;
+mod positions;
+
+pub use letter::{HEADER_PREFIX, Letter, MESSAGE_CAP, Origin, attempts, capped};
+pub use positions::{Partition, Positions};
+
+/// One Kafka record, borrowed from its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch; `None` where the broker gave none.
+    pub timestamp: Option<i64>,
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub headers: &'a [Header<'a>],
+}
+
+/// One header. Kafka promises UTF-8 names, but nothing enforces it: names are bytes here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    pub name: &'a [u8],
+    pub value: Option<&'a [u8]>,
+}
+
+/// A batch of records, in the order of each partition's offsets.
+///
+/// The consumer's batch is owned by librdkafka; tests use a [`Vec`] of [`OwnedRecord`].
+pub trait Records {
+    fn len(&self) -> usize;
+    fn get(&self, i: usize) -> Record<'_>;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<R: Records + ?Sized> Records for Box<R> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+    fn get(&self, i: usize) -> Record<'_> {
+        (**self).get(i)
+    }
+}
+
+/// A record that owns its bytes: for tests, generated records and replays.
+#[derive(Clone, Debug, Default)]
+pub struct OwnedRecord {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    timestamp: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<Header<'static>>,
+}
+
+impl OwnedRecord {
+    pub fn new(topic: &str, partition: i32, offset: i64) -> Self {
+        OwnedRecord { topic: topic.into(), partition, offset, ..Default::default() }
+    }
+    pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+    pub fn value(mut self, value: impl Into<Vec<u8>>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+    pub fn timestamp(mut self, millis: i64) -> Self {
+        self.timestamp = Some(millis);
+        self
+    }
+    /// Header bytes are `'static` here: tests write them as literals.
+    pub fn header(mut self, name: &'static [u8], value: &'static [u8]) -> Self {
+        self.headers.push(Header { name, value: Some(value) });
+        self
+    }
+}
+
+impl Records for Vec<OwnedRecord> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+    fn get(&self, i: usize) -> Record<'_> {
+        let r = &self[i];
+        Record {
+            topic: &r.topic,
+            partition: r.partition,
+            offset: r.offset,
+            timestamp: r.timestamp,
+            key: r.key.as_deref(),
+            value: r.value.as_deref(),
+            headers: &r.headers,
+        }
+    }
+}

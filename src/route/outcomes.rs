@@ -1,0 +1,86 @@
+//! What became of a batch: verdicts, rows, and the bytes that processing made. Ranges, no references,
+//! so that it moves between threads together with its batch.
+
+use crate::failure::Failure;
+
+/// What became of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its rows go to the destinations of a case (its index in the program; 0 without cases).
+    Delivered {
+        case: u16,
+    },
+    Filtered,
+    /// A dead letter; `case` once one had been chosen.
+    Dead {
+        case: Option<u16>,
+        failure: Box<Failure>,
+    },
+    /// No case took it, and `otherwise` names a place for it.
+    Apart(Box<Failure>),
+}
+
+/// The outcomes of a batch. Reused from batch to batch.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// One for each record of the batch, in its order.
+    pub verdicts: Vec<Verdict>,
+    /// Bytes that processing made: transcoded bodies, spliced values, computed columns and keys.
+    pub out: Vec<u8>,
+    /// Offsets that rows refer to.
+    pub slots: Vec<u32>,
+    /// What is to be written, in the order of the records.
+    pub rows: Vec<RowRef>,
+}
+
+/// One row or message to write.
+#[derive(Clone, Copy, Debug)]
+pub struct RowRef {
+    /// Index of the record in the batch.
+    pub record: u32,
+    /// Index in the program's targets.
+    pub target: u16,
+    pub op: Op,
+    /// Tables: the Avro body that slots of origin `Body` refer to. Topics: the value to produce.
+    pub body: Span,
+    /// Topics: the key to produce.
+    pub key: Span,
+    /// Where this row's slots begin in [`Outcomes::slots`]: for a table one for each column;
+    /// for a topic two (start, end in `out`) for each header that is set.
+    pub slots: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Write,
+    /// Topics: produce a tombstone. Tables: delete the row of this key; every slot's origin is then `out`,
+    /// and only key columns (and `newer_by`) have values.
+    Delete,
+}
+
+/// A range of bytes, by where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    None,
+    /// The record's own key.
+    Key,
+    /// In the record's value.
+    Value {
+        start: u32,
+        end: u32,
+    },
+    /// In [`Outcomes::out`].
+    Out {
+        start: u32,
+        end: u32,
+    },
+}
+
+impl Outcomes {
+    pub fn clear(&mut self) {
+        self.verdicts.clear();
+        self.out.clear();
+        self.slots.clear();
+        self.rows.clear();
+    }
+}

@@ -1,0 +1,163 @@
+//! A parsed schema: nodes in an arena, so that a recursive type is a plain index.
+
+use std::fmt;
+
+/// Index of a node in its [`Schema`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+/// A full name: `namespace.Name`, or `Name` where there is no namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name(pub String);
+
+impl Name {
+    /// The part after the last dot.
+    pub fn short(&self) -> &str {
+        self.0.rsplit('.').next().unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A whole, self-contained schema.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    nodes: Vec<Node>,
+    root: NodeId,
+}
+
+/// One type of a schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub kind: Kind,
+    /// A logical type that fits its kind; one that does not is ignored, as Avro's specification says.
+    pub logical: Option<Logical>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Fixed(Fixed),
+    Enum(EnumType),
+    Array(NodeId),
+    Map(NodeId),
+    /// Branches in order; never nested, never empty.
+    Union(Vec<NodeId>),
+    Record(RecordType),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fixed {
+    pub name: Name,
+    pub aliases: Vec<Name>,
+    /// Bytes.
+    pub size: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnumType {
+    pub name: Name,
+    pub aliases: Vec<Name>,
+    pub symbols: Vec<String>,
+    /// The symbol that a reader takes for one it does not know.
+    pub default: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordType {
+    pub name: Name,
+    pub aliases: Vec<Name>,
+    pub doc: Option<String>,
+    pub fields: Vec<Field>,
+}
+
+impl RecordType {
+    /// Index of the field of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|f| f.name == name)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    pub name: String,
+    pub aliases: Vec<String>,
+    pub doc: Option<String>,
+    /// Avro's JSON form of the default.
+    pub default: Option<serde_json::Value>,
+    pub node: NodeId,
+    /// Attributes that Avro does not define, in their order: hints for the generator.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Logical types that Pointsman gives a meaning; others are their underlying type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logical {
+    /// On bytes or fixed: unscaled two's complement, big endian.
+    Decimal {
+        precision: u32,
+        scale: u32,
+    },
+    /// Days since 1970-01-01.
+    Date,
+    TimeMillis,
+    TimeMicros,
+    TimestampMillis,
+    TimestampMicros,
+    LocalTimestampMillis,
+    LocalTimestampMicros,
+    /// On string.
+    Uuid,
+}
+
+impl Schema {
+    /// Puts an arena together. `root` and every index in `nodes` must be inside it.
+    pub fn from_nodes(nodes: Vec<Node>, root: NodeId) -> Schema {
+        debug_assert!((root.0 as usize) < nodes.len());
+        Schema { nodes, root }
+    }
+    pub fn root(&self) -> NodeId {
+        self.root
+    }
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+    pub fn kind(&self, id: NodeId) -> &Kind {
+        &self.node(id).kind
+    }
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+    /// The root as a record, which every validator's schema is.
+    pub fn record(&self) -> Option<&RecordType> {
+        match self.kind(self.root) {
+            Kind::Record(r) => Some(r),
+            _ => None,
+        }
+    }
+    /// For `["null", T]` or `[T, "null"]`: the index of null's branch, the index of T's, and T.
+    pub fn nullable(&self, id: NodeId) -> Option<(usize, usize, NodeId)> {
+        let Kind::Union(branches) = self.kind(id) else { return None };
+        let [a, b] = branches[..] else { return None };
+        match (self.kind(a), self.kind(b)) {
+            (Kind::Null, Kind::Null) => None,
+            (Kind::Null, _) => Some((0, 1, b)),
+            (_, Kind::Null) => Some((1, 0, a)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! One integration binary: real Kafka, real Postgres, the real command.
