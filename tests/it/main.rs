@@ -1,1 +1,5 @@
 //! One integration binary: real Kafka, real Postgres, the real command.
+#![allow(clippy::unwrap_used)] // a test that panics has failed: that is how it says so
+
+mod harness;
+mod house;

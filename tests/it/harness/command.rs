@@ -1,0 +1,142 @@
+//! The real command in a folder of a test's own.
+
+use super::unique;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A folder with a routes.toml and what belongs to it; removed at the end.
+pub struct Project {
+    pub folder: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A command that runs; killed when it goes out of scope.
+pub struct Running {
+    child: Child,
+    /// What it writes: two files, so that it never waits for a reader.
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Project {
+    pub fn new(routes: &str) -> Project {
+        let folder = std::env::temp_dir().join(unique("pointsman_project"));
+        fs::create_dir(&folder).unwrap();
+        Project { folder, variables: Vec::new() }.file("routes.toml", routes)
+    }
+
+    /// The routes, schemas and migrations that Pointsman ships.
+    pub fn shipped() -> Project {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let project = Project::new(&fs::read_to_string(root.join("routes.toml")).unwrap());
+        for folder in ["schemas", "migrations"] {
+            copy(&root.join(folder), &project.folder.join(folder));
+        }
+        project
+    }
+
+    /// Adds a file.
+    pub fn file(self, path: &str, text: &str) -> Project {
+        let path = self.folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Sets an environment variable of every command.
+    pub fn variable(mut self, name: &str, value: &str) -> Project {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs `pointsman` to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.spawn(arguments).wait()
+    }
+
+    /// Starts `pointsman`.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        let output = self.folder.join(unique("output"));
+        let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        command.stdin(Stdio::null()).stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        Running { child: command.spawn().unwrap(), stdout, stderr }
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Running {
+    /// Ends it as a crash would: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by name: `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    pub fn wait(mut self) -> Finished {
+        let code = self.child.wait().unwrap().code();
+        Finished { code, stdout: fs::read_to_string(&self.stdout).unwrap(), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Finished {
+    /// The command succeeded; otherwise its words.
+    #[track_caller]
+    pub fn ok(self) -> Finished {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

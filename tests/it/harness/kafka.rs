@@ -1,0 +1,144 @@
+//! Topics of a test's own: made, filled, and read to their end.
+
+use super::{block_on, services};
+use rdkafka::{
+    ClientConfig, Message as _, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::{Header, Headers, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+    types::RDKafkaErrorCode,
+};
+use std::{sync::LazyLock, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record as tests write and read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Left out when producing: the key decides.
+    pub partition: Option<i32>,
+    /// Given by the broker.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Message {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(n, _)| n == name)?;
+        Some(std::str::from_utf8(value).expect("the header is text"))
+    }
+}
+
+/// A message with a key and a value.
+pub fn message(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Message {
+    Message { key: Some(key.into()), value: Some(value.into()), ..Default::default() }
+}
+
+/// The broker that tests use.
+pub fn bootstrap_servers() -> String {
+    static KAFKA: LazyLock<Result<String, services::Service>> = LazyLock::new(|| {
+        if let Ok(named) = std::env::var("POINTSMAN_TEST_KAFKA") {
+            return Ok(named);
+        }
+        Err(services::start_kafka().ready(|port| {
+            let client: BaseConsumer = config(&format!("127.0.0.1:{port}")).create().unwrap();
+            client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
+        }))
+    });
+    match &*KAFKA {
+        Ok(named) => named.clone(),
+        Err(ours) => format!("127.0.0.1:{}", ours.port),
+    }
+}
+
+/// What a client of a test's own begins with.
+pub fn client() -> ClientConfig {
+    config(&bootstrap_servers())
+}
+
+fn config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // Silent: a broker that is not up yet is nothing to report.
+    config
+        .set("bootstrap.servers", servers)
+        .set("log_level", "0")
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+    config
+}
+
+/// Makes a topic, and waits until it has its leaders.
+pub fn create_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    topic.config = settings.to_vec();
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let made = block_on(admin.create_topics([&topic], &options)).unwrap();
+    assert_eq!(made, [Ok(name.to_owned())]);
+}
+
+/// Produces records in their order and waits until each is acknowledged.
+pub fn produce(topic: &str, records: impl IntoIterator<Item = Message>) {
+    let mut config = client();
+    config.set("enable.idempotence", "true").set("linger.ms", "5").set("partitioner", "murmur2_random");
+    let producer: BaseProducer = config.create().unwrap();
+    for message in records {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in &message.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).headers(headers);
+        record.partition = message.partition;
+        record.timestamp = message.timestamp;
+        record.key = message.key.as_deref();
+        record.payload = message.value.as_deref();
+        while let Err((error, back)) = producer.send(record) {
+            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            producer.poll(Duration::from_millis(50));
+            record = back;
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
+/// Everything that is committed in a topic up to its end, partition by partition, in the order of offsets.
+pub fn read_topic(topic: &str) -> Vec<Message> {
+    let mut config = client();
+    config.set("group.id", "reader").set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.set("enable.auto.commit", "false").create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+    let partitions = metadata.topics()[0].partitions();
+    let mut assignment = TopicPartitionList::new();
+    for p in partitions {
+        assignment.add_partition_offset(topic, p.id(), rdkafka::Offset::Beginning).unwrap();
+    }
+    consumer.assign(&assignment).unwrap();
+    let (mut messages, mut open) = (Vec::new(), partitions.len());
+    while open > 0 {
+        match consumer.poll(PATIENCE).expect("the topic is read to its end in time") {
+            Err(KafkaError::PartitionEOF(_)) => open -= 1,
+            Err(error) => panic!("{topic}: {error}"),
+            Ok(m) => messages.push(Message {
+                partition: Some(m.partition()),
+                offset: m.offset(),
+                timestamp: m.timestamp().to_millis(),
+                key: m.key().map(<[u8]>::to_vec),
+                value: m.payload().map(<[u8]>::to_vec),
+                headers: m.headers().into_iter().flat_map(Headers::iter).map(owned).collect(),
+            }),
+        }
+    }
+    messages.sort_by_key(|m| (m.partition, m.offset));
+    messages
+}
+
+fn owned(header: Header<'_, &[u8]>) -> (String, Vec<u8>) {
+    (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+}

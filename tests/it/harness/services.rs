@@ -1,0 +1,167 @@
+//! Kafka and Postgres from Maven Central: fetched once into cargo's target folder, run in temporary folders.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    net::TcpListener,
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{ChildStdin, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// The account that Postgres runs under when we are root, which it refuses: `nobody` on every Linux.
+const NOBODY: u32 = 65534;
+
+const HELP: &str = "\nThe tests bring their own Kafka and Postgres and need for it:
+  - a JDK 17 or newer and Maven (`apt-get install default-jdk maven`), with access to Maven Central the first time
+  - tar and xz (`apt-get install tar xz-utils`)
+Or name running services: POINTSMAN_TEST_KAFKA=host:9092 and POINTSMAN_TEST_POSTGRES=postgres://user:password@host/database";
+
+/// A service of our own. It ends, and its folder goes, when the pipe closes: at the latest with this process.
+pub struct Service {
+    pub port: u16,
+    folder: PathBuf,
+    _pipe: ChildStdin,
+}
+
+pub fn start_kafka() -> Service {
+    let folder = folder("kafka");
+    let (port, controller) = (free_port(), free_port());
+    let own = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n",
+        folder.join("data").display()
+    );
+    let properties = folder.join("server.properties");
+    fs::write(&properties, include_str!("../../services/server.properties").to_owned() + &own).unwrap();
+    let java = |class: &str| {
+        let mut java = Command::new("java");
+        java.args(["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        java.arg(FETCHED.join("kafka/*")).arg(class);
+        java
+    };
+    let mut format = java("kafka.tools.StorageTool");
+    run(format.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties));
+    keep(folder, port, "KILL", java("kafka.Kafka").arg(&properties))
+}
+
+pub fn start_postgres() -> Service {
+    let folder = folder("postgres");
+    let mut unpacked = fs::read_dir(FETCHED.join("postgres")).unwrap().map(|e| e.unwrap().path());
+    let archive = unpacked.find(|p| p.extension().is_some_and(|e| e == "txz")).expect("the jar holds a .txz");
+    run(Command::new("tar").arg("-xJf").arg(archive).arg("-C").arg(&folder));
+    // The folder's owner is who we are.
+    let root = fs::metadata(&folder).unwrap().uid() == 0;
+    let data = folder.join("data");
+    if root {
+        fs::create_dir(&data).unwrap();
+        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let postgres = |program: &str| {
+        let program = folder.join("bin").join(program);
+        let mut command = if root { Command::new("setpriv") } else { Command::new(&program) };
+        if root {
+            command
+                .arg(format!("--reuid={NOBODY}"))
+                .arg(format!("--regid={NOBODY}"))
+                .arg("--clear-groups")
+                .arg(&program);
+        }
+        command.current_dir(&folder).arg("-D").arg(&data);
+        command
+    };
+    run(postgres("initdb").args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]));
+    let port = free_port();
+    let mut server = postgres("postgres");
+    server.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F", "-N", "300"]);
+    keep(folder.clone(), port, "QUIT", &mut server)
+}
+
+impl Service {
+    /// Waits until the service answers.
+    pub fn ready(self, mut answers: impl FnMut(u16) -> bool) -> Self {
+        let begun = Instant::now();
+        while !answers(self.port) {
+            let ended = self.folder.join("ended").exists();
+            if ended || begun.elapsed() > Duration::from_secs(90) {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                let why = if ended { "ended" } else { "does not answer" };
+                panic!("the service in {} {why}; its log:\n{log}\n{HELP}", self.folder.display());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        self
+    }
+}
+
+/// Starts the service under keep.sh, in a process group of its own: Ctrl-C reaches us alone.
+#[allow(clippy::zombie_processes)] // it outlives us by design, to clean up after us
+fn keep(folder: PathBuf, port: u16, signal: &str, service: &mut Command) -> Service {
+    let mut keeper = Command::new("sh");
+    keeper.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services/keep.sh")).arg(&folder).arg(signal);
+    keeper.arg(service.get_program()).args(service.get_args()).current_dir(&folder).process_group(0);
+    let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    Service { port, folder, _pipe: keeper.stdin.take().unwrap() }
+}
+
+/// Where Maven has put the services. Its name is the pom's hash: another version is fetched anew.
+static FETCHED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let pom = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services/pom.xml");
+    let mut hash = DefaultHasher::new();
+    fs::read(pom).unwrap().hash(&mut hash);
+    let fetched = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("services-{:016x}", hash.finish()));
+    if !fetched.exists() {
+        let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
+            ("macos", "aarch64") => "darwin-arm64v8",
+            ("macos", _) => "darwin-amd64",
+            (_, "aarch64") => "linux-arm64v8",
+            _ => "linux-amd64",
+        };
+        let into = fetched.with_extension(std::process::id().to_string());
+        let mut mvn = Command::new("mvn");
+        mvn.args(["--batch-mode", "--quiet", "--file", pom, "validate"]);
+        run(mvn.arg(format!("-Dinto={}", into.display())).arg(format!("-Dplatform={platform}")));
+        // Whole or not at all; where another process was quicker, its copy is as good.
+        if fs::rename(&into, &fetched).is_err() {
+            fs::remove_dir_all(&into).unwrap();
+        }
+    }
+    fetched
+});
+
+/// Runs a step of a start to its end; panics with its words and what to install.
+fn run(step: &mut Command) {
+    let name = step.get_program().to_string_lossy().into_owned();
+    match step.stdin(Stdio::null()).output() {
+        Ok(out) if out.status.success() => {}
+        Ok(out) => {
+            let said = [out.stdout, out.stderr].concat();
+            panic!("{name} failed ({}):\n{}{HELP}", out.status, String::from_utf8_lossy(&said))
+        }
+        Err(e) => panic!("{name} cannot be run: {e}{HELP}"),
+    }
+}
+
+/// A folder of our own that other accounts may enter.
+fn folder(service: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(super::unique(&format!("pointsman_{service}")));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A free port below the range from which systems give outgoing connections theirs: none takes it before the service does.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 15_000 + (std::process::id() % 1_500) as u16 * 10;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
