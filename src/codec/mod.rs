@@ -4,8 +4,17 @@
 
 mod cell;
 mod decimal;
+mod items;
+mod layout;
+pub mod read;
 mod scan;
+pub mod write;
 
 pub use cell::{Cell, CellReader};
 pub use decimal::Decimal;
-pub use scan::{Layout, NULL, Scanner, Slot};
+pub use items::{Entries, Items};
+pub use layout::{Layout, Slot};
+pub use scan::{NULL, Scanner};
+
+/// How deep arrays, maps and recursive records may be nested.
+pub const MAX_DEPTH: usize = 128;
