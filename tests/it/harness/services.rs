@@ -1,15 +1,15 @@
 //! Kafka and Postgres from Maven Central: fetched once into cargo's target folder, run in temporary folders.
 
 use std::{
-    fs,
+    fs::{self, DirBuilder, File},
     hash::{DefaultHasher, Hash, Hasher},
     net::TcpListener,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{DirBuilderExt, MetadataExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         LazyLock,
         atomic::{AtomicU16, Ordering},
@@ -26,22 +26,28 @@ const HELP: &str = "\nThe tests bring their own Kafka and Postgres and need for 
   - tar and xz (`apt-get install tar xz-utils`)
 Or name running services: POINTSMAN_TEST_KAFKA=host:9092 and POINTSMAN_TEST_POSTGRES=postgres://user:password@host/database";
 
-/// A service of our own. It ends, and its folder goes, when the pipe closes: at the latest with this process.
+/// A service of our own, which ends with this process.
 pub struct Service {
     pub port: u16,
-    folder: PathBuf,
+    process: Child,
+    folder: Folder,
+}
+
+/// A folder that is removed, and whose service is ended, when the pipe closes: at the latest with this process.
+struct Folder {
+    path: PathBuf,
     _pipe: ChildStdin,
 }
 
 pub fn start_kafka() -> Service {
-    let folder = folder("kafka");
+    let folder = Folder::new("kafka", "KILL");
     let (port, controller) = (free_port(), free_port());
     let own = format!(
         "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n",
-        folder.join("data").display()
+        folder.path.join("data").display()
     );
-    let properties = folder.join("server.properties");
+    let properties = folder.path.join("server.properties");
     fs::write(&properties, include_str!("../../services/server.properties").to_owned() + &own).unwrap();
     let java = |class: &str| {
         let mut java = Command::new("java");
@@ -51,23 +57,23 @@ pub fn start_kafka() -> Service {
     };
     let mut format = java("kafka.tools.StorageTool");
     run(format.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties));
-    keep(folder, port, "KILL", java("kafka.Kafka").arg(&properties))
+    folder.start(port, java("kafka.Kafka").arg(&properties))
 }
 
 pub fn start_postgres() -> Service {
-    let folder = folder("postgres");
+    let folder = Folder::new("postgres", "QUIT");
     let mut unpacked = fs::read_dir(FETCHED.join("postgres")).unwrap().map(|e| e.unwrap().path());
     let archive = unpacked.find(|p| p.extension().is_some_and(|e| e == "txz")).expect("the jar holds a .txz");
-    run(Command::new("tar").arg("-xJf").arg(archive).arg("-C").arg(&folder));
+    run(Command::new("tar").arg("-xJf").arg(archive).arg("-C").arg(&folder.path));
     // The folder's owner is who we are.
-    let root = fs::metadata(&folder).unwrap().uid() == 0;
-    let data = folder.join("data");
+    let root = fs::metadata(&folder.path).unwrap().uid() == 0;
+    let data = folder.path.join("data");
     if root {
         fs::create_dir(&data).unwrap();
         chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let postgres = |program: &str| {
-        let program = folder.join("bin").join(program);
+        let program = folder.path.join("bin").join(program);
         let mut command = if root { Command::new("setpriv") } else { Command::new(&program) };
         if root {
             command
@@ -76,26 +82,26 @@ pub fn start_postgres() -> Service {
                 .arg("--clear-groups")
                 .arg(&program);
         }
-        command.current_dir(&folder).arg("-D").arg(&data);
+        command.current_dir("/").arg("-D").arg(&data);
         command
     };
     run(postgres("initdb").args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]));
     let port = free_port();
     let mut server = postgres("postgres");
     server.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F", "-N", "300"]);
-    keep(folder.clone(), port, "QUIT", &mut server)
+    folder.start(port, &mut server)
 }
 
 impl Service {
     /// Waits until the service answers.
-    pub fn ready(self, mut answers: impl FnMut(u16) -> bool) -> Self {
+    pub fn ready(mut self, mut answers: impl FnMut(u16) -> bool) -> Self {
         let begun = Instant::now();
         while !answers(self.port) {
-            let ended = self.folder.join("ended").exists();
-            if ended || begun.elapsed() > Duration::from_secs(90) {
-                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                let why = if ended { "ended" } else { "does not answer" };
-                panic!("the service in {} {why}; its log:\n{log}\n{HELP}", self.folder.display());
+            let ended = self.process.try_wait().unwrap();
+            if ended.is_some() || begun.elapsed() > Duration::from_secs(90) {
+                let log = fs::read_to_string(self.folder.path.join("log")).unwrap_or_default();
+                let why = ended.map_or("does not answer".to_owned(), |status| format!("ended ({status})"));
+                panic!("{} {why}; its log:\n{log}{HELP}", self.folder.path.display());
             }
             sleep(Duration::from_millis(50));
         }
@@ -103,14 +109,26 @@ impl Service {
     }
 }
 
-/// Starts the service under keep.sh, in a process group of its own: Ctrl-C reaches us alone.
-#[allow(clippy::zombie_processes)] // it outlives us by design, to clean up after us
-fn keep(folder: PathBuf, port: u16, signal: &str, service: &mut Command) -> Service {
-    let mut keeper = Command::new("sh");
-    keeper.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services/keep.sh")).arg(&folder).arg(signal);
-    keeper.arg(service.get_program()).args(service.get_args()).current_dir(&folder).process_group(0);
-    let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Service { port, folder, _pipe: keeper.stdin.take().unwrap() }
+impl Folder {
+    /// A folder in which other accounts may look. `signal` is what ends its service.
+    #[allow(clippy::zombie_processes)] // clean-up.sh outlives us: that is its use
+    fn new(service: &str, signal: &str) -> Folder {
+        let path = std::env::temp_dir().join(super::unique(&format!("pointsman_{service}")));
+        DirBuilder::new().mode(0o755).create(&path).unwrap();
+        let mut sh = Command::new("sh");
+        sh.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services/clean-up.sh")).arg(&path).arg(signal);
+        // In a process group of its own: Ctrl-C reaches us alone.
+        let sh = sh.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Folder { path, _pipe: sh.unwrap().stdin.take().unwrap() }
+    }
+
+    fn start(self, port: u16, service: &mut Command) -> Service {
+        let log = File::create(self.path.join("log")).unwrap();
+        service.process_group(0).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let process = service.spawn().unwrap();
+        fs::write(self.path.join("pid"), process.id().to_string()).unwrap();
+        Service { port, process, folder: self }
+    }
 }
 
 /// Where Maven has put the services. Its name is the pom's hash: another version is fetched anew.
@@ -149,13 +167,6 @@ fn run(step: &mut Command) {
         }
         Err(e) => panic!("{name} cannot be run: {e}{HELP}"),
     }
-}
-
-/// A folder of our own that other accounts may enter.
-fn folder(service: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(super::unique(&format!("pointsman_{service}")));
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// A free port below the range from which systems give outgoing connections theirs: none takes it before the service does.
