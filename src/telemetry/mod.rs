@@ -1,1 +1,224 @@
-//! Named telemetry events: each verb writes its log line, its metric, and its part of the Board that pages read.
+//! Telemetry as named verbs: each writes its log line, its metric, and its part of the board that pages read.
+//!
+//! Nothing here is process-wide but the log subscriber: a [`Telemetry`] owns its metrics, so that a test, or a second
+//! set of routes in one process, has its own. Counters and histograms are written by the verbs through handles that are
+//! obtained once; gauges are written from the board when `/metrics` is read, so that what is gone (a partition
+//! that another worker holds now) leaves the page with it, and an age grows even where a worker hangs.
+
+mod board;
+mod logs;
+mod metrics;
+mod route;
+mod worker;
+
+pub use board::{Counts, RouteView, SetbackView, State};
+pub use logs::{LogFormat, init_logs};
+pub use metrics::{METRICS, MetricDoc, MetricKind};
+pub use route::{CaseCounts, FailureCount, RouteTelemetry};
+pub use worker::WorkerTelemetry;
+
+use self::metrics::{Gauges, Instruments};
+use ::metrics::Label;
+use board::Shared;
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a process tells about its routes.
+#[derive(Debug)]
+pub struct Telemetry {
+    instruments: Instruments,
+    board: Mutex<Vec<Shared>>,
+    started: Timestamp,
+}
+
+impl Telemetry {
+    pub fn new() -> Arc<Telemetry> {
+        Arc::new(Telemetry {
+            instruments: Instruments::new(),
+            board: Mutex::new(Vec::new()),
+            started: Timestamp::now(),
+        })
+    }
+
+    /// The verbs of a route; `cases` by their index in the program, one empty name for a route without cases.
+    /// A route of the same name that was there before (a reload) gives its place on the board to this one.
+    pub fn route(self: &Arc<Self>, name: &str, cases: &[impl AsRef<str>]) -> Arc<RouteTelemetry> {
+        let view: Shared = Arc::new(Mutex::new(RouteView::new(name)));
+        let mut board = lock(&self.board);
+        board.retain(|v| lock(v).name != name);
+        board.push(view.clone());
+        board.sort_by_cached_key(|v| lock(v).name.clone());
+        drop(board);
+        Arc::new(RouteTelemetry::new(self.clone(), name, cases, view))
+    }
+
+    /// Takes a route off the board: a changed configuration no longer has it.
+    pub fn forget(&self, route: &str) {
+        lock(&self.board).retain(|v| lock(v).name != route);
+    }
+
+    /// Every route as it stands now, by name.
+    pub fn board(&self) -> Vec<RouteView> {
+        lock(&self.board).iter().map(|v| lock(v).clone()).collect()
+    }
+
+    /// When this process began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// The metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let now = Timestamp::now();
+        let gauges = Gauges::new();
+        gauges.set("pointsman_build_info", vec![Label::new("version", env!("CARGO_PKG_VERSION"))], 1.0);
+        for view in self.board() {
+            write_gauges(&gauges, &view, now);
+        }
+        self.instruments.render() + &gauges.render()
+    }
+}
+
+fn write_gauges(gauges: &Gauges, view: &RouteView, now: Timestamp) {
+    let route = || Label::new("route", view.name.clone());
+    let state = view.state();
+    for s in State::ALL {
+        let here = f64::from(u8::from(s == state));
+        gauges.set("pointsman_route_state", vec![route(), Label::new("state", s.name())], here);
+    }
+    for ((topic, partition), records) in &view.lag {
+        let labels =
+            vec![route(), Label::new("topic", topic.to_string()), Label::new("partition", partition.to_string())];
+        gauges.set("pointsman_lag_records", labels, *records as f64);
+    }
+    gauges.set("pointsman_oldest_unprocessed_seconds", vec![route()], view.oldest_unprocessed(now));
+    gauges.set("pointsman_outbox_records", vec![route()], view.outbox as f64);
+    gauges.set("pointsman_buffered_bytes", vec![route()], view.buffered_bytes() as f64);
+}
+
+/// What a thread that panicked has left is still worth showing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Cause, Setback, Stage};
+    use std::time::Duration;
+
+    fn page_of(lines: &[&str], page: &str) {
+        for line in lines {
+            assert!(page.lines().any(|l| l == *line), "{line} is missing in\n{page}");
+        }
+    }
+
+    #[test]
+    fn committed_records_are_counted_by_case_and_outcome_and_failures_by_code() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("sales", &["opportunity", "project"]);
+        let counts = [
+            CaseCounts { case: Some(1), delivered: 3, filtered: 0, dead_lettered: 2 },
+            CaseCounts { case: None, delivered: 1, filtered: 4, dead_lettered: 0 },
+        ];
+        let failures = [FailureCount { case: Some(1), stage: Stage::Decode, code: "bad-date", count: 2 }];
+        route.committed(counts, failures, Duration::from_millis(12));
+        page_of(
+            &[
+                r#"pointsman_records_total{route="sales",case="opportunity",outcome="delivered"} 0"#,
+                r#"pointsman_records_total{route="sales",case="project",outcome="delivered"} 3"#,
+                r#"pointsman_records_total{route="sales",case="project",outcome="dead-lettered"} 2"#,
+                r#"pointsman_records_total{route="sales",case="otherwise",outcome="delivered"} 1"#,
+                r#"pointsman_records_total{route="sales",case="",outcome="filtered"} 4"#,
+                r#"pointsman_failures_total{route="sales",case="project",stage="decode",code="bad-date"} 2"#,
+                r#"pointsman_commit_seconds_count{route="sales"} 1"#,
+                "# TYPE pointsman_records_total counter",
+            ],
+            &telemetry.render(),
+        );
+        let view = &telemetry.board()[0];
+        assert_eq!(view.counts, Counts { delivered: 4, filtered: 4, dead_lettered: 2 });
+        assert_eq!(view.cases["project"].delivered, 3);
+        assert_eq!(view.failures[&(Stage::Decode, "bad-date".to_owned())], 2);
+    }
+
+    #[test]
+    fn a_route_is_in_the_worst_state_of_its_workers_and_keeps_the_last_setback() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("orders", &[""]);
+        assert_eq!(telemetry.board()[0].state(), State::Starting);
+        let (mut a, mut b) = (route.worker(0), route.worker(1));
+        a.state(State::Flowing);
+        b.setback(&Setback::retry(Cause::Broker, "broker:9092 does not answer"), 1, Duration::from_millis(100));
+        b.setback(&Setback::retry(Cause::Broker, "broker:9092 does not answer"), 2, Duration::from_millis(200));
+        page_of(
+            &[
+                r#"pointsman_route_state{route="orders",state="recovering"} 1"#,
+                r#"pointsman_route_state{route="orders",state="flowing"} 0"#,
+                r#"pointsman_retries_total{route="orders",cause="broker"} 2"#,
+            ],
+            &telemetry.render(),
+        );
+        b.state(State::Flowing);
+        let view = &telemetry.board()[0];
+        assert_eq!((view.state(), view.workers()), (State::Flowing, 2));
+        assert_eq!(view.setback.as_ref().map(|s| s.attempt), Some(2));
+        a.setback(&Setback::stand(Cause::Database, "no table orders", "run `pointsman migrate`"), 1, Duration::ZERO);
+        assert_eq!(telemetry.board()[0].state(), State::Standing);
+    }
+
+    #[test]
+    fn the_lag_of_a_partition_leaves_the_page_when_the_partition_is_given_up() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("r", &[""]);
+        let topic: Arc<str> = "t".into();
+        route.rebalanced("assigned", &[(topic.clone(), 0), (topic.clone(), 1)]);
+        route.lag(&topic, 0, 7);
+        route.lag(&topic, 1, 9);
+        let line = r#"pointsman_lag_records{route="r",topic="t",partition="0"} 7"#;
+        page_of(&[line], &telemetry.render());
+        route.rebalanced("revoked", &[(topic, 0)]);
+        let page = telemetry.render();
+        assert!(!page.contains(line) && page.contains(r#"partition="1"} 9"#), "{page}");
+    }
+
+    #[test]
+    fn the_age_of_the_oldest_record_grows_while_its_worker_says_nothing() {
+        let telemetry = Telemetry::new();
+        let worker = telemetry.route("r", &[""]).worker(0);
+        let now = Timestamp::now();
+        worker.oldest_unprocessed(Some(now.as_millisecond() - 90_000));
+        let view = &telemetry.board()[0];
+        assert!((view.oldest_unprocessed(now) - 90.0).abs() < 0.01);
+        worker.oldest_unprocessed(None);
+        assert_eq!(telemetry.board()[0].oldest_unprocessed(now), 0.0);
+    }
+
+    #[test]
+    fn end_to_end_samples_a_few_records_of_a_batch() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("r", &[""]);
+        route.end_to_end(10_000, |_| Some(0.2));
+        route.end_to_end(3, |i| (i != 1).then_some(0.2));
+        page_of(&[r#"pointsman_end_to_end_seconds_count{route="r"} 18"#], &telemetry.render());
+    }
+
+    #[test]
+    fn every_documented_metric_appears_with_its_help() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("r", &["c"]);
+        let mut worker = route.worker(0);
+        worker.setback(&Setback::retry(Cause::Registry, "x"), 1, Duration::ZERO);
+        route.rule_warned("rule", 1);
+        route.lag(&"t".into(), 0, 1);
+        route.batch_processed(1, Duration::from_micros(1));
+        route.end_to_end(1, |_| Some(1.0));
+        let failures = [FailureCount { case: Some(0), stage: Stage::Frame, code: "bad-magic", count: 1 }];
+        route.committed([], failures, Duration::ZERO);
+        let page = telemetry.render();
+        for m in METRICS {
+            page_of(&[&format!("# TYPE {} {}", m.name, m.kind.name())], &page);
+            assert!(page.contains(&format!("# HELP {} {}", m.name, m.help.replace('"', "\""))), "{}: {page}", m.name);
+        }
+    }
+}

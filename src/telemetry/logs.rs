@@ -1,0 +1,52 @@
+//! The log subscriber: JSON lines for machines, words for a terminal, both on stderr.
+
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Words on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    Json,
+    Human,
+}
+
+/// What is logged without a filter: other crates only where something is wrong.
+const DEFAULT_FILTER: &str = "warn,pointsman=info";
+
+/// Starts logging to stderr, filtered by POINTSMAN_LOG, else RUST_LOG (`info`, `pointsman=debug`, …).
+/// A second call in one process changes nothing.
+///
+/// # Errors
+/// A filter that does not parse, with the variable it stands in.
+pub fn init_logs(format: LogFormat) -> Result<(), String> {
+    let filter = filter()?;
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An earlier subscriber (a test's, an embedding program's) stays.
+    let _ = match format {
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Auto if !terminal => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Auto | LogFormat::Human => {
+            let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            builder.with_ansi(colours).with_target(false).finish().try_init()
+        }
+    };
+    Ok(())
+}
+
+fn filter() -> Result<EnvFilter, String> {
+    for name in ["POINTSMAN_LOG", "RUST_LOG"] {
+        match std::env::var(name) {
+            Ok(text) if !text.is_empty() => {
+                return EnvFilter::builder().parse(&text).map_err(|e| {
+                    format!("{name}={text} is not a log filter: {e}. Write a level (error, warn, info, debug, trace), or pointsman=debug,warn")
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(EnvFilter::new(DEFAULT_FILTER))
+}
