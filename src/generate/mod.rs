@@ -1,1 +1,178 @@
-//! Believable records of the shipped schemas.
+//! Believable records for the five jobs of the shipped routes.toml, some of them bad in known ways.
+//!
+//! The same recipe always gives the same records, and each says what has to become of it: so a demo or a test can account
+//! for every one.
+
+mod chance;
+mod clickstream;
+mod draft;
+mod orders;
+mod sales;
+mod shop;
+mod states;
+
+use crate::failure::Stage;
+use chance::Chance;
+
+/// A job of the shipped routes.toml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// JSON events of a shop's visitors, in sessions.
+    Shop,
+    /// JSON rows of a store's clickstream.
+    Analytics,
+    /// Avro orders, each changing its status over some records.
+    Orders,
+    /// JSON opportunities and projects, and what is neither.
+    Sales,
+    /// JSON states of jobs.
+    States,
+}
+
+/// What to generate.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    pub seed: u64,
+    pub count: usize,
+    /// Records that are to fail, among all: 0 to 1.
+    pub invalid_share: f64,
+    /// The id under which the registry knows [`Job::schema`]; jobs whose records are JSON ignore it.
+    pub schema_id: u32,
+}
+
+/// A record to produce, and what has to become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    pub topic: &'static str,
+    pub key: Vec<u8>,
+    /// `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(&'static str, String)>,
+    pub expect: Expect,
+}
+
+/// The outcome that a record's route owes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Expect {
+    /// By this case; without cases the name is empty.
+    Delivered {
+        case: &'static str,
+    },
+    Filtered,
+    /// No case takes it: it goes to `otherwise`.
+    Apart,
+    /// A dead letter with this code: one of [`crate::failure::CODES`] or a rule's name.
+    Dead {
+        stage: Stage,
+        code: &'static str,
+    },
+}
+
+impl Job {
+    pub const ALL: [Job; 5] = [Job::Shop, Job::Analytics, Job::Orders, Job::Sales, Job::States];
+
+    /// The job's name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Job::Shop => "shop",
+            Job::Analytics => "analytics",
+            Job::Orders => "orders",
+            Job::Sales => "sales",
+            Job::States => "states",
+        }
+    }
+
+    /// The topic that takes the records.
+    pub const fn topic(self) -> &'static str {
+        match self {
+            Job::Shop => "raw-events",
+            Job::Analytics => "ecommerce_events_raw",
+            Job::Orders => "orders",
+            Job::Sales => "sales_events",
+            Job::States => "jobs",
+        }
+    }
+
+    /// The route whose outcomes the records expect.
+    pub const fn route(self) -> &'static str {
+        match self {
+            Job::Shop => "processed-events",
+            Job::Analytics => "enriched-events",
+            Job::Orders => "stored-orders",
+            Job::Sales => "sales",
+            Job::States => "job-states",
+        }
+    }
+
+    /// The full name of the records' schema, where they are Avro.
+    pub const fn schema(self) -> Option<&'static str> {
+        match self {
+            Job::Orders => Some("shop.Order"),
+            Job::Shop | Job::Analytics | Job::Sales | Job::States => None,
+        }
+    }
+
+    /// The records of a recipe.
+    pub fn records(self, recipe: &Recipe) -> Box<dyn Iterator<Item = Generated> + Send> {
+        let Recipe { seed, count, invalid_share, schema_id } = *recipe;
+        let mut chance = Chance::new(seed);
+        let bad = move |chance: &mut Chance| chance.share(invalid_share);
+        match self {
+            Job::Shop => {
+                let mut visitors = shop::Visitors::default();
+                Box::new((0..count).map(move |_| visitors.next(&mut chance, bad)))
+            }
+            Job::Analytics => Box::new((0..count).map(move |i| clickstream::next(&mut chance, i, bad))),
+            Job::Orders => {
+                let mut desk = orders::Desk::new(schema_id);
+                Box::new((0..count).map(move |_| desk.next(&mut chance, bad)))
+            }
+            Job::Sales => Box::new((0..count).map(move |i| sales::next(&mut chance, i, bad))),
+            Job::States => Box::new((0..count).map(move |i| states::next(&mut chance, i, bad))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn recipe(invalid_share: f64) -> Recipe {
+        Recipe { seed: 7, count: 4_000, invalid_share, schema_id: 1 }
+    }
+
+    #[test]
+    fn the_same_recipe_gives_the_same_records() {
+        for job in Job::ALL {
+            let [one, other]: [Vec<_>; 2] = [job.records(&recipe(0.1)).collect(), job.records(&recipe(0.1)).collect()];
+            assert_eq!(one, other, "{}", job.name());
+            let seed = Recipe { seed: 8, ..recipe(0.1) };
+            assert_ne!(one, job.records(&seed).collect::<Vec<_>>(), "{}", job.name());
+        }
+    }
+
+    #[test]
+    fn the_share_of_bad_records_is_the_recipes() {
+        for job in Job::ALL {
+            let dead = |share| job.records(&recipe(share)).filter(|r| matches!(r.expect, Expect::Dead { .. })).count();
+            assert_eq!(dead(0.0), 0, "{}", job.name());
+            assert_eq!(dead(1.0), 4_000, "{}", job.name());
+            assert!((300..500).contains(&dead(0.1)), "{}: {}", job.name(), dead(0.1));
+        }
+    }
+
+    #[test]
+    fn failures_that_are_no_rules_are_documented_codes() {
+        for job in Job::ALL {
+            let mut seen: HashMap<Expect, usize> = HashMap::new();
+            job.records(&recipe(0.3)).for_each(|r| *seen.entry(r.expect).or_default() += 1);
+            for (expect, count) in seen {
+                let Expect::Dead { stage, code } = expect else { continue };
+                let documented = crate::failure::CODES.iter().any(|c| c.stage == stage && c.code == code);
+                assert!(documented || stage == Stage::Validate, "{}: {stage}/{code}", job.name());
+                assert!(count > 20, "{}: {stage}/{code} only {count} times", job.name());
+            }
+        }
+    }
+}
