@@ -161,3 +161,47 @@ impl Schema {
         }
     }
 }
+
+impl Kind {
+    /// The types directly inside this one, in order.
+    pub(super) fn children(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let (one, many, fields) = match self {
+            Kind::Array(item) | Kind::Map(item) => (Some(*item), &[][..], &[][..]),
+            Kind::Union(branches) => (None, branches.as_slice(), &[][..]),
+            Kind::Record(record) => (None, &[][..], record.fields.as_slice()),
+            _ => (None, &[][..], &[][..]),
+        };
+        one.into_iter().chain(many.iter().copied()).chain(fields.iter().map(|f| f.node))
+    }
+
+    pub(super) fn children_mut(&mut self) -> impl Iterator<Item = &mut NodeId> {
+        let (one, many, fields) = match self {
+            Kind::Array(item) | Kind::Map(item) => (Some(item), &mut [][..], &mut [][..]),
+            Kind::Union(branches) => (None, branches.as_mut_slice(), &mut [][..]),
+            Kind::Record(record) => (None, &mut [][..], record.fields.as_mut_slice()),
+            _ => (None, &mut [][..], &mut [][..]),
+        };
+        one.into_iter().chain(many).chain(fields.iter_mut().map(|f| &mut f.node))
+    }
+
+    /// What tells a branch of a union from the others: its full name, or its kind where it has none.
+    /// Avro's JSON encoding names branches so.
+    pub fn branch_name(&self) -> &str {
+        match self {
+            Kind::Null => "null",
+            Kind::Boolean => "boolean",
+            Kind::Int => "int",
+            Kind::Long => "long",
+            Kind::Float => "float",
+            Kind::Double => "double",
+            Kind::Bytes => "bytes",
+            Kind::String => "string",
+            Kind::Array(_) => "array",
+            Kind::Map(_) => "map",
+            Kind::Union(_) => "union",
+            Kind::Fixed(Fixed { name, .. })
+            | Kind::Enum(EnumType { name, .. })
+            | Kind::Record(RecordType { name, .. }) => &name.0,
+        }
+    }
+}

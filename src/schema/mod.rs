@@ -2,6 +2,18 @@
 //!
 //! Pure: reads text, never a socket. Rules are those of the Avro specification 1.12.
 
+mod problem;
+mod json;
+mod names;
 mod arena;
+mod logical;
+mod parse;
+mod link;
+mod defaults;
+mod compose;
+mod read;
+mod text;
 
 pub use arena::{EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema};
+pub use compose::NewField;
+pub use problem::{Problem, Severity};

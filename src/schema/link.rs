@@ -1,0 +1,131 @@
+//! Drafts → one arena: references become indexes, and what needs the whole is checked: unions and defaults.
+
+use super::{
+    arena::{Kind, Node, NodeId, Schema},
+    names::{COMPLEX, PRIMITIVES, nearest, qualify},
+    parse::{Draft, Place, Reader, Reference},
+    problem::Problem,
+};
+use std::{collections::HashSet, mem};
+
+/// All the types of some texts that were read together.
+#[derive(Debug)]
+pub(super) struct Linked {
+    /// Every type, used or not; take a usable one out with [`Schema::subschema`].
+    pub arena: Schema,
+    bad: Vec<bool>,
+}
+
+impl Linked {
+    /// Whether nothing is wrong with the type or any type below it.
+    pub fn usable(&self, id: NodeId) -> bool {
+        let mut seen = HashSet::from([id]);
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if self.bad.get(id.0 as usize).is_none_or(|bad| *bad) {
+                return false;
+            }
+            open.extend(self.arena.kind(id).children().filter(|c| seen.insert(*c)));
+        }
+        true
+    }
+}
+
+impl Reader<'_> {
+    /// Links everything that has been read. Problems are added to [`Reader::problems`]; the drafts are used up but for
+    /// their places.
+    pub fn link(&mut self) -> Linked {
+        self.resolve();
+        // Where each branch of a union is written: after the next step it is known only by what it refers to.
+        let unions = self.unions();
+        let targets: Vec<Option<NodeId>> = self.drafts.iter().map(|d| d.target).collect();
+        for child in self.drafts.iter_mut().flat_map(|d| d.node.kind.children_mut()) {
+            *child = targets[child.0 as usize].unwrap_or(*child);
+        }
+        let taken = |d: &mut Draft| mem::replace(&mut d.node, Node { kind: Kind::Null, logical: None });
+        let nodes: Vec<Node> = self.drafts.iter_mut().map(taken).collect();
+        let bad = self.drafts.iter().map(|d| d.bad).collect();
+        let mut linked = Linked { arena: Schema::from_nodes(nodes, NodeId(0)), bad };
+        for (union, branches) in unions {
+            self.check_union(&mut linked, union, &branches);
+        }
+        self.check_defaults(&mut linked);
+        linked
+    }
+
+    /// The definition that a draft stands for: itself, unless it is a reference.
+    pub fn target(&self, id: NodeId) -> NodeId {
+        self.drafts.get(id.0 as usize).and_then(|d| d.target).unwrap_or(id)
+    }
+
+    fn resolve(&mut self) {
+        for reference in mem::take(&mut self.references) {
+            let Reference { node, name, namespace } = &reference;
+            // A name without a dot is of the enclosing namespace; Java falls back to no namespace, and so do we.
+            let found = self.named.get(&qualify(name, namespace)).or_else(|| self.named.get(name)).copied();
+            let index = node.0 as usize;
+            self.drafts[index].target = found;
+            if found.is_none() {
+                self.drafts[index].bad = true;
+                let mut known: Vec<&str> = self.named.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let near = nearest(name, known.into_iter().chain(PRIMITIVES).chain(COMPLEX));
+                let place = &self.drafts[index].place;
+                let problem = Problem::error(place.span.clone(), "unknown-type", format!("there is no type `{name}`"))
+                    .help(near.map_or(String::new(), |n| format!("did you mean \"{n}\"?")));
+                self.problems.push((place.text, problem));
+            }
+        }
+    }
+
+    fn unions(&self) -> Vec<(NodeId, Vec<NodeId>)> {
+        let drafts = self.drafts.iter().enumerate();
+        let unions = drafts.filter_map(|(i, d)| match &d.node.kind {
+            Kind::Union(branches) => Some((NodeId(i as u32), branches.clone())),
+            _ => None,
+        });
+        unions.collect()
+    }
+
+    fn check_union(&mut self, linked: &mut Linked, union: NodeId, written: &[NodeId]) {
+        let mut seen = HashSet::new();
+        for id in written {
+            let target = self.target(*id);
+            if linked.bad[target.0 as usize] {
+                continue;
+            }
+            let kind = linked.arena.kind(target);
+            let (code, message) = match kind {
+                Kind::Union(_) => ("nested-union", "a union cannot stand directly inside a union".to_owned()),
+                _ if seen.insert(kind.branch_name()) => continue,
+                _ => ("duplicate-branch", format!("the union already has a branch of type `{}`", kind.branch_name())),
+            };
+            let help = match code {
+                "nested-union" => "list its branches in the outer union",
+                _ => "only records, enums and fixed may stand several times in a union, under different names",
+            };
+            linked.bad[union.0 as usize] = true;
+            let Place { text, span } = &self.drafts[id.0 as usize].place;
+            self.problems.push((*text, Problem::error(span.clone(), code, message).help(help)));
+        }
+    }
+
+    fn check_defaults(&mut self, linked: &mut Linked) {
+        for default in mem::take(&mut self.defaults) {
+            let Kind::Record(record) = linked.arena.kind(default.record) else { continue };
+            let Some(field) = record.fields.get(default.field) else { continue };
+            let Some(value) = &field.default else { continue };
+            if !linked.usable(field.node) {
+                continue;
+            }
+            if let Err(why) = linked.arena.default_bytes(field.node, value) {
+                let message = format!("the default of `{}` does not fit its type: {why}", field.name);
+                let problem = Problem::error(default.place.span, "bad-default", message);
+                let null = value.is_null() && !matches!(linked.arena.kind(field.node), Kind::Union(_));
+                let help = if null { "a field that may be null has the type [\"null\", …]" } else { "" };
+                self.problems.push((default.place.text, problem.help(help)));
+                linked.bad[default.record.0 as usize] = true;
+            }
+        }
+    }
+}

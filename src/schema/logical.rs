@@ -1,0 +1,113 @@
+//! Logical types: read from a type's attributes, and which kinds they fit.
+
+use super::{
+    arena::{Kind, Logical},
+    json::{Json, Value},
+    names::nearest,
+    problem::Problem,
+};
+
+const KNOWN: [&str; 13] = [
+    "decimal",
+    "big-decimal",
+    "date",
+    "time-millis",
+    "time-micros",
+    "timestamp-millis",
+    "timestamp-micros",
+    "timestamp-nanos",
+    "local-timestamp-millis",
+    "local-timestamp-micros",
+    "local-timestamp-nanos",
+    "uuid",
+    "duration",
+];
+
+impl Logical {
+    /// The value of the `logicalType` attribute.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Logical::Decimal { .. } => "decimal",
+            Logical::Date => "date",
+            Logical::TimeMillis => "time-millis",
+            Logical::TimeMicros => "time-micros",
+            Logical::TimestampMillis => "timestamp-millis",
+            Logical::TimestampMicros => "timestamp-micros",
+            Logical::LocalTimestampMillis => "local-timestamp-millis",
+            Logical::LocalTimestampMicros => "local-timestamp-micros",
+            Logical::Uuid => "uuid",
+        }
+    }
+}
+
+/// The logical type of an object of this kind. One that does not fit is ignored, as the specification says,
+/// and told about: its author meant something by it.
+pub(super) fn read(object: &Json, kind: &Kind, problems: &mut Vec<Problem>) -> Option<Logical> {
+    let attribute = object.get("logicalType")?;
+    let mut ignored = |message: String, help: &str| {
+        let ignored = Problem::warning(attribute.span.clone(), "ignored-logical-type", message);
+        problems.push(ignored.help(help));
+        None
+    };
+    let Some(name) = attribute.as_str() else {
+        return ignored(format!("\"logicalType\" is a string, not {}: it is ignored", attribute.what()), "");
+    };
+    let (logical, fits, on) = match name {
+        "decimal" => match (decimal(object, kind), kind) {
+            (Ok(logical), Kind::Bytes | Kind::Fixed(_)) => return Some(logical),
+            (Err(why), Kind::Bytes | Kind::Fixed(_)) => return ignored(format!("{why}: the decimal is ignored"), ""),
+            (_, _) => return ignored(misfit(name, "bytes or fixed"), &change("bytes")),
+        },
+        "date" => (Logical::Date, matches!(kind, Kind::Int), "int"),
+        "time-millis" => (Logical::TimeMillis, matches!(kind, Kind::Int), "int"),
+        "time-micros" => (Logical::TimeMicros, matches!(kind, Kind::Long), "long"),
+        "timestamp-millis" => (Logical::TimestampMillis, matches!(kind, Kind::Long), "long"),
+        "timestamp-micros" => (Logical::TimestampMicros, matches!(kind, Kind::Long), "long"),
+        "local-timestamp-millis" => (Logical::LocalTimestampMillis, matches!(kind, Kind::Long), "long"),
+        "local-timestamp-micros" => (Logical::LocalTimestampMicros, matches!(kind, Kind::Long), "long"),
+        // The specification also has it on fixed(16), which is carried here as its bytes.
+        "uuid" if matches!(kind, Kind::Fixed(f) if f.size == 16) => return None,
+        "uuid" => (Logical::Uuid, matches!(kind, Kind::String), "string"),
+        known if KNOWN.contains(&known) => return None,
+        unknown => {
+            let help = nearest(unknown, KNOWN).map_or(String::new(), |n| format!("did you mean \"{n}\"?"));
+            return ignored(format!("Avro has no logical type \"{unknown}\": it is ignored"), &help);
+        }
+    };
+    if fits { Some(logical) } else { ignored(misfit(name, on), &change(on)) }
+}
+
+fn misfit(name: &str, on: &str) -> String {
+    format!("the logical type \"{name}\" goes on {on}: it is ignored here")
+}
+
+fn change(to: &str) -> String {
+    format!("change \"type\" to \"{to}\", or take \"logicalType\" away")
+}
+
+fn decimal(object: &Json, kind: &Kind) -> Result<Logical, String> {
+    let number = |key: &str| match object.get(key).map(|j| &j.value) {
+        None => Ok(None),
+        Some(Value::Number(n)) => match n.as_u64().and_then(|n| u32::try_from(n).ok()) {
+            Some(n) => Ok(Some(n)),
+            None => Err(format!("\"{key}\" is {n}, not a whole number of digits")),
+        },
+        Some(_) => Err(format!("\"{key}\" is not a number")),
+    };
+    let precision = number("precision")?.ok_or("a decimal needs a \"precision\"")?;
+    let scale = number("scale")?.unwrap_or(0);
+    if precision == 0 {
+        return Err("\"precision\" is 0".to_owned());
+    }
+    if scale > precision {
+        return Err(format!("\"scale\" {scale} is larger than \"precision\" {precision}"));
+    }
+    if let Kind::Fixed(fixed) = kind {
+        // The digits of the largest two's complement number: floor(log10(2^(8n-1) - 1)).
+        let most = ((8.0 * fixed.size as f64 - 1.0) * 2f64.log10()).floor();
+        if f64::from(precision) > most {
+            return Err(format!("{} bytes hold {} digits, not {precision}", fixed.size, most.max(0.0)));
+        }
+    }
+    Ok(Logical::Decimal { precision, scale })
+}
