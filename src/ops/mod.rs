@@ -1,1 +1,51 @@
-//! /metrics, /health, /ready: pages over the Board.
+//! What people and probes read while routes run: /metrics, /health, /ready and a status page, all over the board.
+
+mod health;
+mod page;
+
+use crate::telemetry::Telemetry;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use std::sync::Arc;
+
+/// The pages of a process; served with [`crate::http::Listener::serve`].
+pub fn router(telemetry: Arc<Telemetry>) -> Router {
+    Router::new()
+        .route("/", get(status))
+        .route("/metrics", get(metrics))
+        .route("/health", get(healthy))
+        .route("/ready", get(ready))
+        .fallback(unknown)
+        .with_state(telemetry)
+}
+
+async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry.render())
+}
+
+/// 200 as long as the process answers: to start it again would not help a route that stands. The routes tell their own.
+async fn healthy(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
+    Json(health::report(&telemetry.board(), telemetry.started()))
+}
+
+/// 503 until no route is starting or recovering. One that stands or is tripped is as ready as it can be.
+async fn ready(State(telemetry): State<Arc<Telemetry>>) -> Response {
+    let waiting = health::waiting(&telemetry.board());
+    match waiting {
+        None => (StatusCode::OK, "ready\n").into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+    }
+}
+
+async fn status(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
+    Html(page::html(&telemetry.board(), telemetry.started()))
+}
+
+async fn unknown() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, "not found; there are / /metrics /health /ready\n")
+}
