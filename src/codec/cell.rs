@@ -1,11 +1,15 @@
 //! One value of a body, read at its offset: what a table's column takes.
 
-use super::Decimal;
-use crate::schema::{NodeId, Schema};
+use super::{
+    Decimal, JsonWriter, NULL,
+    read::{Flaw, Reader},
+    shape::{Shape, Unit},
+};
+use crate::schema::{Kind, NodeId, Schema};
 use std::sync::Arc;
 
 /// A value in the form that databases bind. Borrowed from the body wherever Avro's form allows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Cell<'a> {
     Null,
     Bool(bool),
@@ -32,21 +36,93 @@ pub enum Cell<'a> {
 pub struct CellReader {
     schema: Arc<Schema>,
     node: NodeId,
+    shape: Shape,
+    /// For the shapes that become JSON.
+    json: Option<Arc<JsonWriter>>,
+    /// Index of null's branch in a union that becomes JSON.
+    null: Option<usize>,
 }
 
 impl CellReader {
-    /// A reader of values of `node`, which for a nullable union is its branch that is not null.
+    /// A reader of values of `node`. Of a nullable union it reads the branch that is not null, which is where a slot leads.
     pub fn new(schema: Arc<Schema>, node: NodeId) -> Self {
-        CellReader { schema, node }
+        let node = schema.nullable(node).map_or(node, |(_, _, inner)| inner);
+        let shape = Shape::of(&schema, node);
+        let json = matches!(shape, Shape::Array(_) | Shape::Map(_) | Shape::Union | Shape::Record)
+            // Base64, because Postgres refuses U+0000 in JSON.
+            .then(|| Arc::new(JsonWriter::of(schema.clone(), node).base64(true)));
+        let null = match schema.kind(node) {
+            Kind::Union(branches) => branches.iter().position(|b| *schema.kind(*b) == Kind::Null),
+            _ => None,
+        };
+        CellReader { schema, node, shape, json, null }
     }
+
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
+
     pub fn node(&self) -> NodeId {
         self.node
     }
-    /// The value at `offset` of `body`; an offset of [`super::NULL`] is null.
-    pub fn read<'a>(&self, _body: &'a [u8], _offset: u32) -> Cell<'a> {
-        todo!()
+
+    /// The value at `offset` of `body`; an offset of [`NULL`] is null.
+    /// Borrows from the body, or from the schema (an enum's symbol).
+    pub fn read<'a>(&'a self, body: &'a [u8], offset: u32) -> Cell<'a> {
+        if offset == NULL {
+            return Cell::Null;
+        }
+        let cell = self.value(body, offset);
+        debug_assert!(cell.is_ok(), "{cell:?} at {offset}: the scan has not proven this body");
+        cell.unwrap_or(Cell::Null)
     }
+
+    fn value<'a>(&'a self, body: &'a [u8], offset: u32) -> Result<Cell<'a>, Flaw> {
+        let mut r = Reader::new(body, offset as usize);
+        Ok(match self.shape {
+            Shape::Null => Cell::Null,
+            Shape::Boolean => Cell::Bool(r.boolean()?),
+            Shape::Int | Shape::Long => Cell::Int(r.long()?),
+            Shape::Float => Cell::Double(r.float()?.into()),
+            Shape::Double => Cell::Double(r.double()?),
+            Shape::Bytes => Cell::Bytes(r.bytes()?),
+            Shape::Fixed(size) => Cell::Bytes(r.fixed(size)?),
+            Shape::Text => Cell::Text(r.text()?),
+            Shape::Uuid => {
+                let text = r.text()?;
+                uuid::Uuid::try_parse(text).map_or(Cell::Text(text), |uuid| Cell::Uuid(uuid.into_bytes()))
+            }
+            Shape::Decimal { scale, fixed, .. } => {
+                let bytes = match fixed {
+                    Some(size) => r.fixed(size)?,
+                    None => r.bytes()?,
+                };
+                Cell::Decimal(Decimal::from_avro(bytes, scale).ok_or(Flaw::WideDecimal(bytes.len()))?)
+            }
+            Shape::Enum => match self.schema.kind(self.node) {
+                Kind::Enum(e) => Cell::Text(&e.symbols[r.symbol(e.symbols.len())?]),
+                _ => Cell::Null,
+            },
+            Shape::Date => Cell::Date(r.int()?),
+            Shape::Time(unit) => Cell::Time(micros(r.long()?, unit)),
+            Shape::Instant(unit) => Cell::Instant(micros(r.long()?, unit)),
+            Shape::Local(unit) => Cell::Local(micros(r.long()?, unit)),
+            Shape::Array(_) | Shape::Map(_) | Shape::Record | Shape::Union => self.json(body, offset),
+        })
+    }
+
+    fn json<'a>(&self, body: &'a [u8], offset: u32) -> Cell<'a> {
+        let is_null = |null| Reader::new(body, offset as usize).long() == Ok(null as i64);
+        let Some(writer) = self.json.as_ref().filter(|_| !self.null.is_some_and(is_null)) else { return Cell::Null };
+        let mut out = Vec::new();
+        match writer.write(body, offset, &mut out) {
+            Ok(_) => Cell::Json(out),
+            Err(_) => Cell::Null,
+        }
+    }
+}
+
+/// Microseconds; what lies past their range stays at its end, which no database takes for a time.
+fn micros(n: i64, unit: Unit) -> i64 {
+    n.saturating_mul(unit.micros())
 }

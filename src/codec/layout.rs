@@ -61,12 +61,12 @@ impl Layout {
         let mut c = Compiler {
             schema: &self.schema,
             references: references(&self.schema, self.node),
-            least: vec![None; self.schema.len()],
+            least: least(&self.schema),
             blocks: HashMap::new(),
             pending: Vec::new(),
             out: Scanner { slots: self.asked.len(), ..Scanner::default() },
         };
-        c.out.least = c.least(self.node);
+        c.out.least = c.least[self.node.0 as usize];
         c.pending.push(self.node);
         c.close(self.node, &values, &edges);
         // Blocks are compiled one after the other, so that the operations of each stand together.
@@ -104,8 +104,7 @@ type Wanted<'p> = (&'p [u16], u32);
 struct Compiler<'s> {
     schema: &'s Schema,
     references: Vec<u32>,
-    /// The fewest bytes of each node's values, once known.
-    least: Vec<Option<usize>>,
+    least: Vec<usize>,
     blocks: HashMap<NodeId, u32>,
     /// The node of each block, in the order of their numbers; the first is the whole value.
     pending: Vec<NodeId>,
@@ -166,8 +165,10 @@ impl Compiler<'_> {
             }
             Kind::Fixed(f) => Op::Skip(f.size),
             Kind::Enum(e) => Op::Enum(e.symbols.len() as u32),
-            Kind::Array(item) => Op::Array { item: self.block(*item), least: self.least(*item) },
-            Kind::Map(value) => Op::Map { value: self.block(*value), least: self.least(*value).saturating_add(1) },
+            Kind::Array(item) => Op::Array { item: self.block(*item), least: self.least[item.0 as usize] },
+            Kind::Map(value) => {
+                Op::Map { value: self.block(*value), least: self.least[value.0 as usize].saturating_add(1) }
+            }
             Kind::Union(branches) => {
                 let blocks: Vec<u32> = branches.iter().map(|b| self.block(*b)).collect();
                 let first = self.out.branches.len() as u32;
@@ -209,23 +210,28 @@ impl Compiler<'_> {
             self.emit(Op::Note(*slot), path);
         }
     }
+}
 
-    /// The fewest bytes that a value of this type takes: bounds how many items a block can hold.
-    fn least(&mut self, node: NodeId) -> usize {
-        if let Some(known) = self.least[node.0 as usize] {
-            return known;
-        }
-        // Holds while a record that contains itself is being measured.
-        self.least[node.0 as usize] = Some(1);
-        let least = match self.schema.kind(node) {
-            Kind::Null => 0,
-            Kind::Float => 4,
-            Kind::Double => 8,
-            Kind::Fixed(f) => f.size,
-            Kind::Record(r) => r.fields.iter().fold(0usize, |sum, f| sum.saturating_add(self.least(f.node))),
-            _ => 1,
-        };
-        self.least[node.0 as usize] = Some(least);
-        least
+/// For each type the fewest bytes that a value takes: bounds how many items a block can hold.
+pub(super) fn least(schema: &Schema) -> Vec<usize> {
+    let mut known = vec![None; schema.len()];
+    (0..schema.len()).map(|i| least_of(schema, NodeId(i as u32), &mut known)).collect()
+}
+
+fn least_of(schema: &Schema, node: NodeId, known: &mut [Option<usize>]) -> usize {
+    if let Some(least) = known[node.0 as usize] {
+        return least;
     }
+    // Holds while a record that contains itself is being measured.
+    known[node.0 as usize] = Some(1);
+    let least = match schema.kind(node) {
+        Kind::Null => 0,
+        Kind::Float => 4,
+        Kind::Double => 8,
+        Kind::Fixed(f) => f.size,
+        Kind::Record(r) => r.fields.iter().fold(0usize, |sum, f| sum.saturating_add(least_of(schema, f.node, known))),
+        _ => 1,
+    };
+    known[node.0 as usize] = Some(least);
+    least
 }

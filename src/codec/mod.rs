@@ -3,16 +3,24 @@
 //! Everything is compiled once from schemas into enums of operations; nothing here builds a tree of values.
 
 mod cell;
+pub mod civil;
 mod decimal;
 mod items;
+mod json;
 mod layout;
 pub mod read;
 mod scan;
+mod shape;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod properties;
 pub mod write;
 
 pub use cell::{Cell, CellReader};
-pub use decimal::Decimal;
+pub use decimal::{Decimal, MAX_PRECISION};
 pub use items::{Entries, Items};
+pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter};
 pub use layout::{Layout, Slot};
 pub use scan::{NULL, Scanner};
 

@@ -27,7 +27,7 @@ impl Work {
     }
 
     /// A column's value in a row of this table.
-    pub fn cell(&self, row: &RowRef, table: &TableTarget, column: usize) -> Cell<'_> {
+    pub fn cell<'a>(&'a self, row: &RowRef, table: &'a TableTarget, column: usize) -> Cell<'a> {
         let slot = self.outcomes.slots[row.slots as usize + column];
         if slot == NULL {
             return Cell::Null;

@@ -1,0 +1,201 @@
+//! Dates, times and instants between text and the numbers that Avro counts.
+//!
+//! Text is RFC 3339. Digits finer than a microsecond are cut off: Avro's types here have no room for them.
+
+use jiff::{Timestamp, civil, tz::Offset};
+use std::io::Write;
+
+const DAY: i64 = 86_400_000_000;
+
+/// Microseconds since the epoch of a date and time with its offset: `2024-06-30T20:40:35.123Z`.
+pub fn parse_instant(text: &str) -> Option<i64> {
+    quick_instant(text.as_bytes()).or_else(|| Some(text.parse::<Timestamp>().ok()?.as_microsecond()))
+}
+
+/// Microseconds since 1970-01-01T00:00:00 of a date and time that names no offset: `2024-06-30T20:40:35`.
+pub fn parse_local(text: &str) -> Option<i64> {
+    let parsed = jiff::fmt::temporal::DateTimeParser::new().parse_pieces(text).ok()?;
+    if parsed.offset().is_some() || parsed.time_zone_annotation().is_some() {
+        return None;
+    }
+    let at = parsed.date().to_datetime(parsed.time()?);
+    Some(Offset::UTC.to_timestamp(at).ok()?.as_microsecond())
+}
+
+/// Days since 1970-01-01 of `2024-06-30`.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let bytes: &[u8; 10] = text.as_bytes().try_into().ok()?;
+    quick_date(bytes)
+}
+
+/// Microseconds since midnight of `20:40:35.123`; seconds may be left out.
+pub fn parse_time(text: &str) -> Option<i64> {
+    // The parser would take a date before the time, and an offset after it.
+    if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.')) || !text.contains(':') {
+        return None;
+    }
+    let time: civil::Time = text.parse().ok()?;
+    let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
+    Some(seconds * 1_000_000 + i64::from(time.subsec_nanosecond()) / 1000)
+}
+
+/// Writes an instant; `false`, and nothing written, outside the years -9999 to 9999.
+pub fn write_instant(out: &mut Vec<u8>, micros: i64) -> bool {
+    Timestamp::from_microsecond(micros).is_ok_and(|at| write!(out, "{at}").is_ok())
+}
+
+/// Writes a date and time without offset; `false`, and nothing written, outside the years -9999 to 9999.
+pub fn write_local(out: &mut Vec<u8>, micros: i64) -> bool {
+    Timestamp::from_microsecond(micros).is_ok_and(|at| write!(out, "{}", Offset::UTC.to_datetime(at)).is_ok())
+}
+
+/// Writes a date; `false`, and nothing written, outside the years 0 to 9999.
+pub fn write_date(out: &mut Vec<u8>, days: i32) -> bool {
+    let Ok(at) = Timestamp::from_second(i64::from(days) * 86_400) else { return false };
+    let date = Offset::UTC.to_datetime(at).date();
+    date.year() >= 0 && write!(out, "{date}").is_ok()
+}
+
+/// Writes a time of day; `false`, and nothing written, for what is none.
+pub fn write_time(out: &mut Vec<u8>, micros: i64) -> bool {
+    if !is_time(micros) {
+        return false;
+    }
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let written = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let more = if fraction == 0 { Ok(()) } else { write!(out, ".{fraction:06}") };
+    written.and(more).is_ok()
+}
+
+/// Whether a day has this microsecond.
+pub fn is_time(micros: i64) -> bool {
+    (0..DAY).contains(&micros)
+}
+
+/// The common form, `yyyy-mm-ddThh:mm:ss[.digits](Z|±hh:mm)`: a fifth of the general parser's time.
+fn quick_instant(text: &[u8]) -> Option<i64> {
+    let (head, mut rest) = text.split_first_chunk::<19>()?;
+    let (date, clock) = head.split_first_chunk::<10>()?;
+    let &[b'T' | b't', h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
+    let (hour, minute, second) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let mut micros = 0;
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 || digits > 9 {
+            return None;
+        }
+        let shown = fraction.iter().take(digits).copied().chain(std::iter::repeat(b'0'));
+        micros = shown.take(6).fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+        rest = fraction.get(digits..)?;
+    }
+    let offset = match *rest {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (two(h1, h2)?, two(m1, m2)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let offset = hours * 60 + minutes;
+            if sign == b'-' { -offset } else { offset }
+        }
+        _ => return None,
+    };
+    let seconds = (hour * 60 + minute - offset) * 60 + second;
+    Some(i64::from(quick_date(date)?) * DAY + seconds * 1_000_000 + micros)
+}
+
+fn quick_date(text: &[u8; 10]) -> Option<i32> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if day == 0 || day > length {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is their last.
+    let year = if month < 3 { year - 1 } else { year };
+    let (era, in_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let in_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year - 719_468;
+    i32::try_from(days).ok()
+}
+
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn instants_need_an_offset_and_real_dates() {
+        assert_eq!(parse_instant("1970-01-01T00:00:00.000001Z"), Some(1));
+        assert_eq!(parse_instant("2024-06-30T22:40:35.5+02:00"), Some(1_719_780_035_500_000));
+        assert_eq!(parse_instant("1969-12-31T23:59:59.999999999Z"), Some(-1));
+        assert_eq!(parse_instant("2024-02-29T00:00:00Z"), Some(1_709_164_800_000_000));
+        for text in [
+            "2023-02-29T00:00:00Z",
+            "2024-06-30T20:40:35",
+            "2024-06-30",
+            "2024-13-01T00:00:00Z",
+            "2024-06-30T25:00:00Z",
+            "",
+            "soon",
+        ] {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn local_times_have_no_offset() {
+        assert_eq!(parse_local("1970-01-02T00:00:00"), Some(DAY));
+        assert_eq!(parse_local("2024-06-30T20:40:35Z"), None);
+        assert_eq!(parse_local("2024-06-30T20:40:35+02:00"), None);
+        assert_eq!(parse_local("2024-06-30"), None);
+    }
+
+    #[test]
+    fn dates_and_times_of_day_read_and_print() {
+        assert_eq!(parse_date("1970-01-02"), Some(1));
+        assert_eq!(parse_date("0000-03-01"), Some(-719_468));
+        assert_eq!(parse_date("2024-04-31"), None);
+        assert_eq!(parse_time("20:40:35.25"), Some(74_435_250_000));
+        assert_eq!(parse_time("24:00:00"), None);
+        assert_eq!(parse_time("2024-06-30"), None);
+        let mut out = Vec::new();
+        assert!(write_time(&mut out, 74_435_250_000) && !write_time(&mut out, DAY) && !write_time(&mut out, -1));
+        assert_eq!(out, b"20:40:35.250000");
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_parser_agrees_with_the_general_one(micros in -62_135_596_800_000_000i64..253_402_207_200_000_000) {
+            let at = Timestamp::from_microsecond(micros).unwrap();
+            prop_assert_eq!(quick_instant(at.to_string().as_bytes()), Some(micros));
+        }
+
+        #[test]
+        fn what_is_written_reads_back(micros in -377_705_023_201_000_000i64..253_402_207_200_000_000, days in -719_528i32..2_932_896) {
+            let text = |write: &dyn Fn(&mut Vec<u8>) -> bool| {
+                let mut out = Vec::new();
+                assert!(write(&mut out));
+                String::from_utf8(out).unwrap()
+            };
+            prop_assert_eq!(parse_instant(&text(&|o| write_instant(o, micros))), Some(micros));
+            prop_assert_eq!(parse_local(&text(&|o| write_local(o, micros))), Some(micros));
+            prop_assert_eq!(parse_date(&text(&|o| write_date(o, days))), Some(days));
+            let of_day = micros.rem_euclid(DAY);
+            prop_assert_eq!(parse_time(&text(&|o| write_time(o, of_day))), Some(of_day));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Which branch of a union a JSON value means, and how a branch is written so that it reads back.
+//!
+//! A value stands for itself ("natural") where one branch takes its kind of JSON; an integer prefers the one integer
+//! branch over the one floating branch. Otherwise, and always allowed, Avro's JSON encoding: `{"branch": value}`.
+
+use super::super::shape::Shape;
+use crate::schema::{Kind, NodeId, Schema};
+
+/// A kind of JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Null,
+    Boolean,
+    /// A number without fraction and exponent.
+    Integer,
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+const CLASSES: usize = 7;
+
+/// A union's rules.
+#[derive(Clone, Debug)]
+pub(super) struct Union {
+    pub branches: Vec<NodeId>,
+    pub null: Option<usize>,
+    /// By class: the branch that a value stands for.
+    natural: [Pick; CLASSES],
+    /// For each branch the name that may stand before its value.
+    names: Vec<Names>,
+    /// For each branch whether it is written under its name.
+    wrapped: Vec<bool>,
+    /// Null and one other.
+    nullable: bool,
+    objects: Objects,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    None,
+    One(usize),
+    /// More than one branch takes it.
+    Many,
+}
+
+#[derive(Clone, Debug)]
+struct Names {
+    full: Box<str>,
+    short: Box<str>,
+}
+
+/// What an object may be when it does not begin with a branch's name.
+#[derive(Clone, Debug)]
+enum Objects {
+    /// Nothing: it has to be a branch's name.
+    None,
+    /// A record: its own fields come before names of branches.
+    Record(Vec<Box<str>>),
+    /// A map; `of_objects` where its values may be objects themselves.
+    Map { of_objects: bool },
+}
+
+impl Union {
+    pub fn of(schema: &Schema, node: NodeId, branches: &[NodeId]) -> Union {
+        let mut natural = [Pick::None; CLASSES];
+        for (i, branch) in branches.iter().enumerate() {
+            for class in takes(Shape::of(schema, *branch)) {
+                let pick = &mut natural[*class as usize];
+                *pick = if *pick == Pick::None { Pick::One(i) } else { Pick::Many };
+            }
+        }
+        let of_kind = |wanted: fn(Shape) -> bool| {
+            let mut found = branches.iter().enumerate().filter(|(_, b)| wanted(Shape::of(schema, **b)));
+            found.next().filter(|_| found.next().is_none()).map(|(i, _)| i)
+        };
+        let whole = |s| matches!(s, Shape::Int | Shape::Long);
+        let floating = |s| matches!(s, Shape::Float | Shape::Double);
+        let numbers = branches.iter().filter(|b| takes(Shape::of(schema, **b)).contains(&Class::Number)).count();
+        if let (2, Some(integer), Some(other)) = (numbers, of_kind(whole), of_kind(floating)) {
+            natural[Class::Integer as usize] = Pick::One(integer);
+            natural[Class::Number as usize] = Pick::One(other);
+        }
+        let nullable = schema.nullable(node).is_some();
+        let objects = match natural[Class::Object as usize] {
+            Pick::One(i) => match schema.kind(branches[i]) {
+                Kind::Record(r) => Objects::Record(r.fields.iter().map(|f| f.name.as_str().into()).collect()),
+                Kind::Map(value) => Objects::Map { of_objects: takes_objects(schema, *value) },
+                _ => Objects::None,
+            },
+            _ => Objects::None,
+        };
+        let wrapped = branches.iter().enumerate().map(|(i, b)| {
+            let shape = Shape::of(schema, *b);
+            let own = takes(shape).iter().all(|class| natural[*class as usize] == Pick::One(i) || spare(shape, *class));
+            !nullable && (!own || matches!(shape, Shape::Map(_)))
+        });
+        let names = branches.iter().map(|b| {
+            let full = schema.kind(*b).branch_name();
+            Names { full: full.into(), short: full.rsplit('.').next().unwrap_or(full).into() }
+        });
+        Union {
+            null: branches.iter().position(|b| *schema.kind(*b) == Kind::Null),
+            natural,
+            names: names.collect(),
+            wrapped: wrapped.collect(),
+            branches: branches.to_vec(),
+            nullable,
+            objects,
+        }
+    }
+
+    pub fn natural(&self, class: Class) -> Pick {
+        self.natural[class as usize]
+    }
+
+    /// The name under which a branch has to be written.
+    pub fn wrapper(&self, branch: usize) -> Option<&str> {
+        self.wrapped[branch].then(|| &*self.names[branch].full)
+    }
+
+    /// The branch that an object's first key names. `nested` says whether an object follows the key.
+    pub fn named(&self, key: &str, nested: bool) -> Option<usize> {
+        let natural = match &self.objects {
+            Objects::None => false,
+            Objects::Record(fields) => fields.iter().any(|f| **f == *key),
+            Objects::Map { of_objects } => self.nullable && (*of_objects || !nested),
+        };
+        if natural {
+            return None;
+        }
+        let full = self.names.iter().position(|n| *n.full == *key);
+        full.or_else(|| self.names.iter().position(|n| *n.short == *key))
+    }
+
+    /// The branches' names, for messages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|n| &*n.full)
+    }
+}
+
+/// The classes of JSON values that a type reads.
+fn takes(shape: Shape) -> &'static [Class] {
+    use Class::{Array, Boolean, Integer, Null, Number, Object, Text};
+    match shape {
+        Shape::Null => &[Null],
+        Shape::Boolean => &[Boolean],
+        Shape::Int | Shape::Long | Shape::Float | Shape::Double => &[Integer, Number],
+        Shape::Decimal { .. } | Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => {
+            &[Integer, Number, Text]
+        }
+        Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid => &[Text],
+        Shape::Array(_) => &[Array],
+        Shape::Map(_) | Shape::Record => &[Object],
+        Shape::Union => &[],
+    }
+}
+
+/// A class that a type reads but is never written as.
+fn spare(shape: Shape, class: Class) -> bool {
+    match shape {
+        Shape::Int | Shape::Long => class == Class::Number,
+        Shape::Float | Shape::Double => class == Class::Integer,
+        Shape::Decimal { .. } => class == Class::Text,
+        Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => class == Class::Number,
+        _ => false,
+    }
+}
+
+fn takes_objects(schema: &Schema, node: NodeId) -> bool {
+    match schema.kind(node) {
+        // Any union takes one: Avro's JSON encoding of its branches is an object.
+        Kind::Union(_) => true,
+        _ => takes(Shape::of(schema, node)).contains(&Class::Object),
+    }
+}

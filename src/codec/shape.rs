@@ -1,0 +1,87 @@
+//! What a type's values look like outside Avro: kind and logical type as one, resolved once.
+
+use crate::schema::{Kind, Logical, NodeId, Schema};
+
+/// A type, as JSON and databases see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    Text,
+    /// So many bytes.
+    Fixed(usize),
+    /// `fixed` is the size where the decimal is not on bytes.
+    Decimal {
+        precision: u32,
+        scale: u32,
+        fixed: Option<usize>,
+    },
+    Enum,
+    Uuid,
+    Date,
+    Time(Unit),
+    Instant(Unit),
+    Local(Unit),
+    Array(NodeId),
+    Map(NodeId),
+    Union,
+    Record,
+}
+
+/// What an Avro time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Millis,
+    Micros,
+}
+
+impl Unit {
+    /// How many microseconds one is.
+    pub const fn micros(self) -> i64 {
+        match self {
+            Unit::Millis => 1000,
+            Unit::Micros => 1,
+        }
+    }
+}
+
+impl Shape {
+    pub fn of(schema: &Schema, node: NodeId) -> Shape {
+        let logical = schema.node(node).logical;
+        match (schema.kind(node), logical) {
+            (Kind::Bytes, Some(Logical::Decimal { precision, scale })) => {
+                Shape::Decimal { precision, scale, fixed: None }
+            }
+            (Kind::Fixed(f), Some(Logical::Decimal { precision, scale })) => {
+                Shape::Decimal { precision, scale, fixed: Some(f.size) }
+            }
+            (Kind::Int, Some(Logical::Date)) => Shape::Date,
+            (Kind::Int, Some(Logical::TimeMillis)) => Shape::Time(Unit::Millis),
+            (Kind::Long, Some(Logical::TimeMicros)) => Shape::Time(Unit::Micros),
+            (Kind::Long, Some(Logical::TimestampMillis)) => Shape::Instant(Unit::Millis),
+            (Kind::Long, Some(Logical::TimestampMicros)) => Shape::Instant(Unit::Micros),
+            (Kind::Long, Some(Logical::LocalTimestampMillis)) => Shape::Local(Unit::Millis),
+            (Kind::Long, Some(Logical::LocalTimestampMicros)) => Shape::Local(Unit::Micros),
+            (Kind::String, Some(Logical::Uuid)) => Shape::Uuid,
+            (Kind::Null, _) => Shape::Null,
+            (Kind::Boolean, _) => Shape::Boolean,
+            (Kind::Int, _) => Shape::Int,
+            (Kind::Long, _) => Shape::Long,
+            (Kind::Float, _) => Shape::Float,
+            (Kind::Double, _) => Shape::Double,
+            (Kind::Bytes, _) => Shape::Bytes,
+            (Kind::String, _) => Shape::Text,
+            (Kind::Fixed(f), _) => Shape::Fixed(f.size),
+            (Kind::Enum(_), _) => Shape::Enum,
+            (Kind::Array(item), _) => Shape::Array(*item),
+            (Kind::Map(value), _) => Shape::Map(*value),
+            (Kind::Union(_), _) => Shape::Union,
+            (Kind::Record(_), _) => Shape::Record,
+        }
+    }
+}
