@@ -143,3 +143,53 @@ impl<'s> Copier<'s> {
         Ok(copied)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field<'s>(name: &str, schema: &'s Schema, node: NodeId) -> NewField<'s> {
+        NewField { name: name.to_owned(), schema, node, default: None, doc: None }
+    }
+
+    #[test]
+    fn a_record_of_fields_from_several_schemas_defines_each_type_once() {
+        let state = r#"{"type":"enum","name":"shop.State","symbols":["A"]}"#;
+        let a = Schema::parse(&format!(
+            r#"{{"type":"record","name":"shop.A","fields":[{{"name":"s","type":{state}}},{{"name":"t","type":["null","State"]}}]}}"#
+        ))
+        .unwrap();
+        let b = Schema::parse(state).unwrap();
+        let amount = Schema::of(Kind::Bytes, Some(Logical::Decimal { precision: 12, scale: 4 })).optional();
+        let fields = &a.record().unwrap().fields;
+        let mut list = vec![
+            field("s", &a, fields[0].node),
+            field("again", &b, b.root()),
+            field("t", &a, fields[1].node),
+            field("amount", &amount, amount.root()),
+        ];
+        list[3].default = Some(serde_json::Value::Null);
+        let made = Schema::record_of("shop.Made", &list).unwrap();
+        assert_eq!(
+            made.to_json(),
+            r#"{"type":"record","name":"Made","namespace":"shop","fields":[{"name":"s","type":{"type":"enum","name":"State","symbols":["A"]}},{"name":"again","type":"shop.State"},{"name":"t","type":["null","shop.State"]},{"name":"amount","type":["null",{"type":"bytes","logicalType":"decimal","precision":12,"scale":4}],"default":null}]}"#
+        );
+        assert_eq!(Schema::parse(&made.to_json()).unwrap().to_json(), made.to_json());
+
+        let other = Schema::parse(&state.replace("\"A\"", "\"B\"")).unwrap();
+        let refused = Schema::record_of("R", &[field("b", &b, b.root()), field("o", &other, other.root())]);
+        assert_eq!(
+            refused.unwrap_err(),
+            "`o` brings a type `shop.State` that is defined differently elsewhere in the record"
+        );
+        assert!(Schema::record_of("shop.State", &[field("b", &b, b.root())]).is_err());
+    }
+
+    #[test]
+    fn optional_adds_null_only_where_it_is_missing() {
+        let text = |s: &str| Schema::parse(s).unwrap().optional().to_json();
+        assert_eq!(text(r#""int""#), r#"["null","int"]"#);
+        assert_eq!(text(r#"["int","null"]"#), r#"["int","null"]"#);
+        assert_eq!(text(r#"["int","string"]"#), r#"["null","int","string"]"#);
+    }
+}

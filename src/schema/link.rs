@@ -43,7 +43,11 @@ impl Reader<'_> {
             *child = targets[child.0 as usize].unwrap_or(*child);
         }
         let taken = |d: &mut Draft| mem::replace(&mut d.node, Node { kind: Kind::Null, logical: None });
-        let nodes: Vec<Node> = self.drafts.iter_mut().map(taken).collect();
+        let mut nodes: Vec<Node> = self.drafts.iter_mut().map(taken).collect();
+        if nodes.is_empty() {
+            // No text was JSON at all; an arena has a root nevertheless.
+            nodes.push(Node { kind: Kind::Null, logical: None });
+        }
         let bad = self.drafts.iter().map(|d| d.bad).collect();
         let mut linked = Linked { arena: Schema::from_nodes(nodes, NodeId(0)), bad };
         for (union, branches) in unions {

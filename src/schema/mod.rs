@@ -13,7 +13,10 @@ mod defaults;
 mod compose;
 mod read;
 mod text;
+mod catalog;
+pub mod framing;
 
 pub use arena::{EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema};
+pub use catalog::{Catalog, FileProblem};
 pub use compose::NewField;
 pub use problem::{Problem, Severity};
