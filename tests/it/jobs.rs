@@ -1,8 +1,204 @@
-//! The five jobs that Pointsman ships, from generated records to the last row.
+//! The five jobs that Pointsman ships, from generated records to the last row. Here is what their tests share.
 
-use crate::harness::{Database, block_on};
+use crate::harness::{
+    Database, Message, Project, Running, block_on, bootstrap_servers, create_topic, free_port, produce, read_topic,
+    unique, wait_until,
+};
+use pointsman::generate::{Expect, Generated, Job, Recipe};
+use serde_json::{Value, json};
 use sqlx::{SqlitePool, migrate::Migrator};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+/// The shipped configuration on topics of a test's own, with a registry of its own.
+pub struct Shipped {
+    pub project: Project,
+    pub registry: String,
+    topics: BTreeMap<&'static str, String>,
+    _registry: Running,
+}
+
+impl Shipped {
+    /// Topics as routes.toml names them, each with its number of partitions.
+    pub fn new(topics: &[(&'static str, i32)]) -> Shipped {
+        let shipped = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("routes.toml")).unwrap();
+        let mut routes = shipped.replace("app = \"examples\"", &format!("app = \"{}\"", unique("app")));
+        let mut names = BTreeMap::new();
+        for (topic, partitions) in topics {
+            let own = unique(topic);
+            create_topic(&own, *partitions, &[]);
+            routes = routes.replace(&format!("[topics.{topic}]"), &format!("[topics.{own}]"));
+            for key in ["topic", "dlq"] {
+                routes = routes.replace(&format!("{key} = \"{topic}\""), &format!("{key} = \"{own}\""));
+            }
+            names.insert(*topic, own);
+        }
+        let listen = format!("127.0.0.1:{}", free_port());
+        let registry = format!("http://{listen}");
+        let project = Project::shipped()
+            .file("routes.toml", &routes)
+            .variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers())
+            .variable("SCHEMA_REGISTRY_URL", &registry)
+            .variable("HTTP_LISTEN", "127.0.0.1:0");
+        let running = project.spawn(&["registry", "--listen", &listen]);
+        wait_until("the registry answers", Duration::from_secs(20), || get(&format!("{registry}/subjects")).is_some());
+        Shipped { project, registry, topics: names, _registry: running }
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Shipped {
+        self.project = self.project.variable(name, value);
+        self
+    }
+
+    pub fn topic(&self, name: &str) -> &str {
+        &self.topics[name]
+    }
+
+    /// Produces a job's records, and gives them back with what they expect.
+    pub fn generate(&self, job: Job, recipe: &Recipe) -> Vec<Generated> {
+        let records: Vec<Generated> = job.records(recipe).collect();
+        self.produce(job, &records);
+        records
+    }
+
+    pub fn produce(&self, job: Job, records: &[Generated]) {
+        produce(self.topic(job.topic()), records.iter().map(message));
+    }
+
+    /// Runs one route until it has reached the topic's end.
+    #[track_caller]
+    pub fn run(&self, route: &str) {
+        self.project.run(&["run", "--only", route, "--migrate", "--until-caught-up"]).ok();
+    }
+
+    /// Registers a schema, and gives its id.
+    pub fn register(&self, subject: &str, schema: &Value) -> u32 {
+        let url = format!("{}/subjects/{subject}/versions", self.registry);
+        let request = reqwest::Client::new().post(url).json(&json!({ "schema": schema.to_string() }));
+        let answer: Value = block_on(async { request.send().await.unwrap().json().await.unwrap() });
+        answer["id"].as_u64().unwrap_or_else(|| panic!("{subject}: {answer}")) as u32
+    }
+
+    /// The dead letters of a topic.
+    pub fn letters(&self, topic: &str) -> Vec<Letter> {
+        let letters = read_topic(self.topic(topic)).into_iter();
+        letters
+            .map(|m| Letter {
+                stage: m.header("pointsman.stage").unwrap().to_owned(),
+                code: m.header("pointsman.code").unwrap().to_owned(),
+                key: m.key,
+                value: m.value,
+            })
+            .collect()
+    }
+}
+
+/// A dead letter's failure, and the record as it was.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Letter {
+    pub stage: String,
+    pub code: String,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// The rows of a table of dead letters.
+pub fn stored_letters(database: &Database, table: &str) -> Vec<Letter> {
+    let sql = format!("SELECT stage, code, key, value FROM {table}");
+    let rows = block_on(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&database.pool)).unwrap();
+    rows.into_iter().map(|(stage, code, key, value)| Letter { stage, code, key, value }).collect()
+}
+
+/// The letters that these records must have become: each of them, once, byte for byte.
+pub fn expected_letters(records: &[Generated]) -> Vec<Letter> {
+    let mut letters: Vec<Letter> = records
+        .iter()
+        .filter_map(|r| {
+            let Expect::Dead { stage, code } = r.expect else { return None };
+            Some(Letter {
+                stage: stage.name().into(),
+                code: code.into(),
+                key: Some(r.key.clone()),
+                value: r.value.clone(),
+            })
+        })
+        .collect();
+    letters.sort();
+    letters
+}
+
+/// How many letters have each failure: what to read first when they are not the expected ones.
+pub fn by_code(letters: &[Letter]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    letters.iter().for_each(|l| *counts.entry(format!("{}/{}", l.stage, l.code)).or_default() += 1);
+    counts
+}
+
+#[track_caller]
+pub fn assert_letters(mut found: Vec<Letter>, records: &[Generated]) {
+    found.sort();
+    let expected = expected_letters(records);
+    assert!(!expected.is_empty(), "the recipe has bad records");
+    assert_eq!(by_code(&found), by_code(&expected));
+    assert!(found == expected, "a letter is not its record byte for byte");
+}
+
+/// The values of records that must be delivered, as JSON, each with its case.
+pub fn delivered(records: &[Generated]) -> impl Iterator<Item = (&'static str, Value)> {
+    records.iter().filter_map(|r| match r.expect {
+        Expect::Delivered { case } => Some((case, serde_json::from_slice(r.value.as_deref()?).unwrap())),
+        _ => None,
+    })
+}
+
+/// Milliseconds since the epoch of a timestamp in RFC 3339; null stays null.
+pub fn millis(timestamp: &Value) -> Value {
+    let parsed = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    timestamp.as_str().map_or(Value::Null, |text| json!(parsed(text)))
+}
+
+/// A number of JSON as a decimal with two places, from its text; null stays null.
+pub fn money(number: &Value) -> Value {
+    let text = match number {
+        Value::Null => return Value::Null,
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    };
+    let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
+    json!(format!("{whole}.{places:0<2}"))
+}
+
+/// A double as the text that Postgres gives it.
+pub fn double(number: &Value) -> Value {
+    json!(number.as_f64().unwrap().to_string())
+}
+
+/// Rows by their key column, which is unique.
+pub fn by_key(rows: impl IntoIterator<Item = Value>, key: &str) -> BTreeMap<String, Value> {
+    rows.into_iter().map(|row| (row[key].as_str().unwrap().to_owned(), row)).collect()
+}
+
+/// Every row is as expected; names the first that is not.
+#[track_caller]
+pub fn assert_rows(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>) {
+    for (key, row) in expected {
+        assert_eq!(found.get(key), Some(row), "the row of {key}");
+    }
+    assert_eq!(found.len(), expected.len(), "rows that no record has made");
+}
+
+fn message(record: &Generated) -> Message {
+    Message {
+        key: Some(record.key.clone()),
+        value: record.value.clone(),
+        headers: record.headers.iter().map(|(n, v)| ((*n).to_owned(), v.clone().into_bytes())).collect(),
+        ..Default::default()
+    }
+}
+
+/// The body of an address that answers well.
+pub fn get(url: &str) -> Option<String> {
+    block_on(async { reqwest::get(url).await.ok()?.error_for_status().ok()?.text().await.ok() })
+}
 
 #[test]
 fn shipped_migrations_give_both_databases_the_same_tables() {

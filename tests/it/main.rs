@@ -4,3 +4,8 @@
 mod harness;
 mod house;
 mod jobs;
+mod jobs_analytics;
+mod jobs_orders;
+mod jobs_sales;
+mod jobs_shop;
+mod jobs_states;
