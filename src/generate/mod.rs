@@ -136,7 +136,11 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
+    use crate::{
+        codec::{JsonOptions, JsonReader, Layout},
+        schema::{Catalog, Schema},
+    };
+    use std::{collections::HashMap, path::Path, sync::Arc};
 
     fn recipe(invalid_share: f64) -> Recipe {
         Recipe { seed: 7, count: 4_000, invalid_share, schema_id: 1 }
@@ -174,5 +178,48 @@ mod tests {
                 assert!(count > 20, "{}: {stage}/{code} only {count} times", job.name());
             }
         }
+    }
+
+    #[test]
+    fn records_fit_the_shipped_schemas_or_fail_to_decode_as_they_say() {
+        let (catalog, problems) = Catalog::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"));
+        assert!(problems.is_empty(), "{problems:?}");
+        for job in Job::ALL {
+            for record in job.records(&recipe(0.3)) {
+                let (Some(value), Some(name)) = (&record.value, schema_of(job, &record)) else { continue };
+                let schema = catalog.get(name).unwrap();
+                let found = match job {
+                    Job::Orders => scan(&schema, value.get(5..).unwrap_or_default()),
+                    _ => JsonReader::compile(&schema, JsonOptions::default()).read(value, &mut Vec::new()).map(drop),
+                };
+                match record.expect {
+                    Expect::Dead { stage: stage @ Stage::Decode, code } => {
+                        let failure = found.expect_err(code);
+                        assert_eq!((failure.stage, &*failure.code), (stage, code), "{}: {failure}", job.name());
+                    }
+                    Expect::Dead { stage: Stage::Frame, .. } => {}
+                    _ => assert_eq!(found, Ok(()), "{}: {}", job.name(), String::from_utf8_lossy(value)),
+                }
+            }
+        }
+    }
+
+    fn schema_of(job: Job, record: &Generated) -> Option<&'static str> {
+        match (job, record.expect) {
+            (_, Expect::Filtered | Expect::Apart) => None,
+            (Job::Shop, _) => Some("shop.Event"),
+            (Job::Analytics, _) => Some("shop.StoreEvent"),
+            (Job::Orders, _) => Some("shop.Order"),
+            (Job::Sales, _) if String::from_utf8_lossy(record.value.as_deref()?).contains("\"stage\"") => {
+                Some("sales.Opportunity")
+            }
+            (Job::Sales, _) => Some("sales.Project"),
+            (Job::States, _) => Some("jobs.Job"),
+        }
+    }
+
+    fn scan(schema: &Arc<Schema>, body: &[u8]) -> Result<(), crate::failure::Failure> {
+        let scanner = Layout::new(schema.clone(), schema.root()).build();
+        scanner.scan(body, &mut vec![0; scanner.slots()])
     }
 }
