@@ -14,6 +14,9 @@ mod compose;
 mod read;
 mod text;
 mod catalog;
+pub mod matching;
+mod explain;
+pub mod compatibility;
 pub mod framing;
 
 pub use arena::{EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema};
