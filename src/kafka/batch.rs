@@ -1,0 +1,223 @@
+//! A batch of records, owned by librdkafka and lent to the route without a copy.
+
+use super::{Consumer, fault::Fault};
+use crate::record::{Header, Partition, Record, Records};
+use rdkafka::{bindings as rd, types::RDKafkaErrorCode};
+use std::{
+    ffi::{CStr, c_void},
+    ptr::NonNull,
+    sync::Arc,
+};
+
+/// What one call of [`Consumer::batch`] brought.
+#[derive(Debug)]
+pub struct Batch {
+    pub records: MessageBatch,
+    /// Partitions whose end was reached, with the position there: past control records and aborted ones.
+    pub ends: Vec<(Partition, i64)>,
+    /// Partitions that stopped because the log does not hold their position any more, with that position.
+    pub gone: Vec<(Partition, i64)>,
+    /// Everything else that a partition had to say.
+    pub faults: Vec<Fault>,
+}
+
+/// Records as librdkafka holds them. Not `Sync`: reading a timestamp or a header is not promised to be free of writes.
+pub struct MessageBatch {
+    messages: Vec<NonNull<rd::rd_kafka_message_t>>,
+    /// Where each message's headers begin; one more than there are messages.
+    starts: Vec<u32>,
+    /// Of all messages, in order. Their lifetime is really that of `messages`: they are only lent shortened.
+    headers: Vec<Header<'static>>,
+    /// Names by librdkafka's topic object: a batch has few.
+    topics: Vec<(*mut rd::rd_kafka_topic_t, Box<str>)>,
+    /// Sum of keys and values.
+    bytes: usize,
+    /// Messages must be destroyed before the client they came from.
+    keep: Arc<Consumer>,
+}
+
+// SAFETY: messages are owned by this batch alone and may be read and destroyed on any thread; the topic pointers are
+// only compared, and alive through their messages.
+unsafe impl Send for MessageBatch {}
+
+impl MessageBatch {
+    pub(super) fn new(keep: Arc<Consumer>) -> MessageBatch {
+        MessageBatch { messages: vec![], starts: vec![0], headers: vec![], topics: vec![], bytes: 0, keep }
+    }
+
+    /// Keys and values, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The consumer that the records came from.
+    pub fn consumer(&self) -> &Arc<Consumer> {
+        &self.keep
+    }
+
+    /// Takes a message that is a record over.
+    ///
+    /// # Safety
+    /// `message` is live, ours, without an error, and came from the consumer that the batch keeps.
+    pub(super) unsafe fn push(&mut self, message: NonNull<rd::rd_kafka_message_t>) {
+        // SAFETY: the message is live and its topic object with it; the name is a C string.
+        let m = unsafe { message.as_ref() };
+        if !self.topics.iter().any(|(rkt, _)| *rkt == m.rkt) {
+            // SAFETY: as above.
+            let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(m.rkt)) };
+            self.topics.push((m.rkt, name.to_string_lossy().into()));
+        }
+        self.bytes += m.len + m.key_len;
+        self.messages.push(message);
+        // SAFETY: live, and owned by the batch from now on.
+        unsafe { self.read_headers(message) };
+        self.starts.push(u32::try_from(self.headers.len()).unwrap_or(u32::MAX));
+    }
+
+    /// # Safety
+    /// `message` is live and stays so until this batch is dropped.
+    unsafe fn read_headers(&mut self, message: NonNull<rd::rd_kafka_message_t>) {
+        let mut headers = std::ptr::null_mut();
+        // SAFETY: this call parses the headers into the message; nobody else looks at it yet. Each name is a C string,
+        // each value `size` bytes or null, all owned by the message, which the batch destroys only when it is dropped.
+        unsafe {
+            let parsed = rd::rd_kafka_message_headers(message.as_ptr(), &mut headers);
+            if parsed != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return; // none, or bytes that are no headers
+            }
+            for i in 0.. {
+                let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null::<c_void>(), 0);
+                let read = rd::rd_kafka_header_get_all(headers, i, &mut name, &mut value, &mut size);
+                if read != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    break;
+                }
+                let name: &'static [u8] = CStr::from_ptr(name).to_bytes();
+                self.headers.push(Header { name, value: bytes(value, size) });
+            }
+        }
+    }
+
+    /// Partition and offset of each record, in order, without the rest.
+    pub fn places(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        self.messages.iter().map(|m| {
+            // SAFETY: messages are live as long as the batch.
+            let m = unsafe { m.as_ref() };
+            (self.topic(m.rkt), m.partition, m.offset)
+        })
+    }
+
+    /// Throws away the records of which `keep` says no; it is asked in order.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, i32, i64) -> bool) {
+        let kept: Vec<bool> = self.places().map(|(topic, partition, offset)| keep(topic, partition, offset)).collect();
+        if kept.iter().all(|k| *k) {
+            return;
+        }
+        let consumer = Arc::clone(&self.keep);
+        let mut old = std::mem::replace(self, MessageBatch::new(consumer));
+        // A message that `old` no longer has is not destroyed by it.
+        for (message, kept) in std::mem::take(&mut old.messages).into_iter().zip(kept) {
+            if kept {
+                // SAFETY: live, and now ours alone. Parsing headers a second time gives the same.
+                unsafe { self.push(message) };
+            } else {
+                old.messages.push(message);
+            }
+        }
+    }
+
+    fn topic(&self, rkt: *mut rd::rd_kafka_topic_t) -> &str {
+        self.topics.iter().find(|(known, _)| *known == rkt).map_or("", |(_, name)| name)
+    }
+}
+
+impl Records for MessageBatch {
+    fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    fn get(&self, i: usize) -> Record<'_> {
+        // SAFETY: messages are live as long as the batch, and nobody changes them.
+        let m = unsafe { self.messages[i].as_ref() };
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is live; key and payload are their lengths in bytes, or null.
+        let (timestamp, key, value) = unsafe {
+            let timestamp = rd::rd_kafka_message_timestamp(m, &mut kind);
+            (timestamp, bytes(m.key, m.key_len), bytes(m.payload, m.len))
+        };
+        let known = kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        Record {
+            topic: self.topic(m.rkt),
+            partition: m.partition,
+            offset: m.offset,
+            timestamp: known.then_some(timestamp),
+            key,
+            value,
+            headers: &self.headers[self.starts[i] as usize..self.starts[i + 1] as usize],
+        }
+    }
+}
+
+/// # Safety
+/// `data` is null, or `len` bytes that live for `'a`.
+unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) })
+}
+
+impl Drop for MessageBatch {
+    fn drop(&mut self) {
+        for message in self.messages.drain(..) {
+            // SAFETY: ours, destroyed once, before `keep` lets the client go.
+            unsafe { rd::rd_kafka_message_destroy(message.as_ptr()) }
+        }
+    }
+}
+
+impl std::fmt::Debug for MessageBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MessageBatch({} records, {} bytes)", self.messages.len(), self.bytes)
+    }
+}
+
+impl Batch {
+    pub(super) fn new(keep: Arc<Consumer>) -> Batch {
+        Batch { records: MessageBatch::new(keep), ends: vec![], gone: vec![], faults: vec![] }
+    }
+
+    /// Sorts a message into what it is.
+    ///
+    /// # Safety
+    /// `message` is live, ours, and came from the consumer that the batch keeps.
+    pub(super) unsafe fn sort(&mut self, message: NonNull<rd::rd_kafka_message_t>) {
+        // SAFETY: live, as the caller promises.
+        let m = unsafe { message.as_ref() };
+        if m.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            // SAFETY: as the caller promises; it has no error.
+            return unsafe { self.records.push(message) };
+        }
+        // SAFETY: an error's topic may be null; its words are a C string or null. All are copied before the message is
+        // destroyed, once.
+        unsafe {
+            let topic = match m.rkt.is_null() {
+                true => String::new(),
+                false => CStr::from_ptr(rd::rd_kafka_topic_name(m.rkt)).to_string_lossy().into_owned(),
+            };
+            let place = (Partition::new(&topic, m.partition), m.offset);
+            match RDKafkaErrorCode::from(m.err) {
+                RDKafkaErrorCode::PartitionEOF => self.ends.push(place),
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.gone.push(place),
+                code => {
+                    let words = rd::rd_kafka_message_errstr(m);
+                    let words = if words.is_null() { "".into() } else { CStr::from_ptr(words).to_string_lossy() };
+                    self.faults.push(Fault::worded(code, format_args!("reading {}", place.0), &words));
+                }
+            }
+            rd::rd_kafka_message_destroy(message.as_ptr());
+        }
+    }
+
+    /// Whether the call brought nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.ends.is_empty() && self.gone.is_empty() && self.faults.is_empty()
+    }
+}

@@ -1,0 +1,205 @@
+//! What a cluster can be asked by any client: its id, its topics, the ends of their logs.
+
+use super::{
+    admin::{self, Request, Strings},
+    client::{Client, millis},
+    fault::{Fault, Kind, check},
+    settings::Settings,
+};
+use crate::record::{Partition, Positions};
+use rdkafka::{
+    bindings as rd,
+    types::{RDKafkaErrorCode, RDKafkaType},
+};
+use std::{
+    collections::BTreeMap,
+    ffi::{CStr, CString},
+    time::Duration,
+};
+
+/// A client that is neither consumer nor producer.
+pub struct Connection(Client);
+
+/// The questions; each waits at most as long as its maker said, and may be asked from any thread.
+pub struct Cluster<'c> {
+    client: &'c Client,
+    wait: Duration,
+}
+
+/// A topic as the brokers describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Base64, as the brokers' own tools print it; `None` from brokers older than 2.8. A topic that is deleted and made
+    /// again has another one.
+    pub id: Option<String>,
+    pub partitions: i32,
+}
+
+/// A place in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The first record that retention has left.
+    Earliest,
+    /// The end, as a consumer of committed records sees it: the last stable offset.
+    Latest,
+    /// The first record at or after this time (milliseconds since the epoch); the end where there is none.
+    Time(i64),
+}
+
+impl Connection {
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn new(settings: &Settings) -> Result<Connection, Fault> {
+        // A consumer without a group: unlike a producer it asks for offsets with an isolation level.
+        Client::new(&settings.plain(), RDKafkaType::RD_KAFKA_CONSUMER, 0).map(Connection)
+    }
+
+    /// To ask with, waiting at most `wait` for an answer.
+    pub fn cluster(&self, wait: Duration) -> Cluster<'_> {
+        Cluster::new(&self.0, wait)
+    }
+}
+
+impl<'c> Cluster<'c> {
+    pub(super) fn new(client: &'c Client, wait: Duration) -> Cluster<'c> {
+        Cluster { client, wait }
+    }
+
+    pub(super) fn client(&self) -> &'c Client {
+        self.client
+    }
+
+    pub(super) fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// The cluster's id; `None` for clusters older than 0.10.1.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn id(&self) -> Result<Option<String>, Fault> {
+        self.client.cluster_id(self.wait)
+    }
+
+    /// Where these partitions begin, end, or stood at a time.
+    ///
+    /// # Errors
+    /// The broker's; an unknown partition is [`Kind::Refused`].
+    pub fn offsets(&self, partitions: &[Partition], at: At) -> Result<Positions, Fault> {
+        const LATEST: i64 = -1;
+        let time = match at {
+            At::Earliest => -2,
+            At::Latest => LATEST,
+            At::Time(millis) => millis.max(0),
+        };
+        let mut found = self.client.offsets(partitions, time, self.wait)?;
+        let none: Vec<_> = found.iter().filter(|(_, offset)| **offset < 0).map(|(p, _)| p.clone()).collect();
+        if !none.is_empty() {
+            found.extend(self.client.offsets(&none, LATEST, self.wait)?);
+        }
+        Ok(found)
+    }
+
+    /// The topics of these names that exist.
+    ///
+    /// # Errors
+    /// No broker answers, or refuses.
+    pub fn topics(&self, names: &[&str]) -> Result<BTreeMap<String, TopicInfo>, Fault> {
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let what = "cannot describe topics";
+        let names = Strings::new(names.iter().copied());
+        let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, self.wait);
+        // SAFETY: the names live through the call, which copies them; the collection is freed after it has been sent.
+        let answer = unsafe {
+            let topics = rd::rd_kafka_TopicCollection_of_topic_names(names.ptr(), names.len());
+            rd::rd_kafka_DescribeTopics(self.client.ptr(), topics, request.options(), request.queue());
+            rd::rd_kafka_TopicCollection_destroy(topics);
+            request.answer(what)
+        };
+        let answer = self.client.answered(answer)?;
+        let mut found = BTreeMap::new();
+        // SAFETY: the event is a DescribeTopics result; everything read from it lives as long as the event.
+        unsafe {
+            let mut count = 0;
+            let result = rd::rd_kafka_event_DescribeTopics_result(answer.ptr());
+            let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            for topic in admin::slice(topics, count) {
+                let name = CStr::from_ptr(rd::rd_kafka_TopicDescription_name(*topic)).to_string_lossy().into_owned();
+                let code = rd::rd_kafka_error_code(rd::rd_kafka_TopicDescription_error(*topic));
+                match check(code, format_args!("cannot describe the topic {name}")) {
+                    Ok(()) => found.insert(name, describe(*topic)),
+                    Err(f) if f.code == RDKafkaErrorCode::UnknownTopicOrPartition => None,
+                    Err(f) => return Err(f),
+                };
+            }
+        }
+        Ok(found)
+    }
+
+    /// One setting of a topic as it holds there: its own, or the broker's default.
+    ///
+    /// # Errors
+    /// No broker answers, the topic is unknown, or it has no such setting.
+    pub fn topic_setting(&self, topic: &str, setting: &str) -> Result<String, Fault> {
+        let what = format!("cannot read {setting} of the topic {topic}");
+        let name = CString::new(topic).unwrap_or_default();
+        let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, self.wait);
+        // SAFETY: the resource is copied by the call and then freed, once; the name lives through the constructor.
+        let answer = unsafe {
+            let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+            let mut resource = rd::rd_kafka_ConfigResource_new(kind, name.as_ptr());
+            rd::rd_kafka_DescribeConfigs(self.client.ptr(), &mut resource, 1, request.options(), request.queue());
+            rd::rd_kafka_ConfigResource_destroy(resource);
+            request.answer(&what)
+        };
+        let answer = self.client.answered(answer)?;
+        // SAFETY: the event is a DescribeConfigs result; everything read from it lives as long as the event. A value
+        // may be null: a sensitive one.
+        unsafe {
+            let (mut resources, mut entries) = (0, 0);
+            let result = rd::rd_kafka_event_DescribeConfigs_result(answer.ptr());
+            let list = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut resources);
+            for resource in admin::slice(list, resources) {
+                check(rd::rd_kafka_ConfigResource_error(*resource), &what)?;
+                let list = rd::rd_kafka_ConfigResource_configs(*resource, &mut entries);
+                for entry in admin::slice(list, entries) {
+                    let value = rd::rd_kafka_ConfigEntry_value(*entry);
+                    let name = CStr::from_ptr(rd::rd_kafka_ConfigEntry_name(*entry));
+                    if name.to_bytes() == setting.as_bytes() && !value.is_null() {
+                        return Ok(CStr::from_ptr(value).to_string_lossy().into_owned());
+                    }
+                }
+            }
+        }
+        let message = format!("{what}: the topic has no such setting");
+        Err(Fault { kind: Kind::Refused, code: RDKafkaErrorCode::InvalidConfig, message })
+    }
+}
+
+/// # Safety
+/// `topic` is live and without an error.
+unsafe fn describe(topic: *const rd::rd_kafka_TopicDescription_t) -> TopicInfo {
+    // SAFETY: as the caller promises; the id is inside the description, its text inside the id.
+    unsafe {
+        let mut partitions = 0;
+        rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
+        let id = rd::rd_kafka_TopicDescription_topic_id(topic);
+        let zero = id.is_null()
+            || (rd::rd_kafka_Uuid_most_significant_bits(id) == 0 && rd::rd_kafka_Uuid_least_significant_bits(id) == 0);
+        let text = || CStr::from_ptr(rd::rd_kafka_Uuid_base64str(id)).to_string_lossy().into_owned();
+        TopicInfo { id: (!zero).then(text), partitions: i32::try_from(partitions).unwrap_or(i32::MAX) }
+    }
+}
+
+/// How long a broker may take over a request: librdkafka's own milliseconds.
+pub(super) fn broker_time(wait: Duration) -> i32 {
+    millis(wait).max(1)
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}

@@ -1,0 +1,360 @@
+//! A producer: records out, reports back.
+
+use super::{
+    client::{Client, Queue, millis},
+    cluster::Cluster,
+    fault::{self, Fault, Kind, check},
+    group::GroupMetadata,
+    note::{Note, noted},
+    settings::Settings,
+    watch::Trouble,
+};
+use crate::record::{Header, Positions};
+use rdkafka::{
+    bindings as rd,
+    types::{RDKafkaErrorCode, RDKafkaType},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::{CString, c_void},
+    ptr::NonNull,
+    time::{Duration, Instant},
+};
+
+/// A record on its way out. Everything is copied by [`Producer::produce`].
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    pub topic: &'a str,
+    /// `None`: the key decides, as Java's default partitioner does.
+    pub partition: Option<i32>,
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub headers: &'a [Header<'a>],
+    /// Milliseconds since the epoch; `None` takes the time of this call.
+    pub timestamp: Option<i64>,
+    /// Comes back with the record's report.
+    pub tag: usize,
+}
+
+/// Why a record was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The producer's queue is full: [`Producer::reports`] makes room.
+    QueueFull,
+    /// This record alone: it is larger than the producer or the topic takes.
+    TooLarge(Fault),
+    Fault(Fault),
+}
+
+/// One producer. Its calls belong to one thread at a time.
+pub struct Producer {
+    /// Freed before the client, as the topics are.
+    events: Queue,
+    topics: HashMap<Box<str>, Topic>,
+    client: Client,
+}
+
+/// librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides.
+const ANY: i32 = -1;
+
+/// librdkafka's object of a topic; made once, since a look-up by name costs on every record.
+struct Topic(NonNull<rd::rd_kafka_topic_t>);
+
+// SAFETY: a reference-counted object that librdkafka locks.
+unsafe impl Send for Topic {}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: our reference, given back once, while the client lives.
+        unsafe { rd::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
+}
+
+impl Producer {
+    /// An idempotent producer, without transactions.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn idempotent(settings: &Settings) -> Result<Producer, Fault> {
+        Producer::new(settings, None)
+    }
+
+    /// A transactional producer. It fences every other one of this id in [`Producer::init_transactions`].
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn transactional(settings: &Settings, id: &str) -> Result<Producer, Fault> {
+        Producer::new(settings, Some(id))
+    }
+
+    fn new(settings: &Settings, id: Option<&str>) -> Result<Producer, Fault> {
+        let client = Client::new(&settings.producer(id), RDKafkaType::RD_KAFKA_PRODUCER, rd::RD_KAFKA_EVENT_DR)?;
+        Ok(Producer { events: Queue::main(&client), topics: HashMap::new(), client })
+    }
+
+    /// Hands a record over; its report comes through [`Producer::reports`].
+    ///
+    /// # Errors
+    /// The record was not taken; nothing will be reported about it.
+    pub fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), NotTaken> {
+        use rd::rd_kafka_vtype_t as T;
+        let topic = self.topic(record.topic).map_err(NotTaken::Fault)?;
+        let headers = Headers::new(record.headers);
+        let none = rd::rd_kafka_vu_s__bindgen_ty_1 { _pad: [0; 64] };
+        let mut arguments = [rd::rd_kafka_vu_t { vtype: T::RD_KAFKA_VTYPE_END, u: none }; 8];
+        let mut count = 0;
+        let mut put = |vtype, u| {
+            arguments[count] = rd::rd_kafka_vu_t { vtype, u };
+            count += 1;
+        };
+        type U = rd::rd_kafka_vu_s__bindgen_ty_1;
+        put(T::RD_KAFKA_VTYPE_RKT, U { rkt: topic.as_ptr() });
+        put(T::RD_KAFKA_VTYPE_PARTITION, U { i32_: record.partition.unwrap_or(ANY) });
+        put(T::RD_KAFKA_VTYPE_MSGFLAGS, U { i: rd::RD_KAFKA_MSG_F_COPY });
+        put(T::RD_KAFKA_VTYPE_OPAQUE, U { ptr: record.tag as *mut c_void });
+        put(T::RD_KAFKA_VTYPE_KEY, U { mem: memory(record.key) });
+        put(T::RD_KAFKA_VTYPE_VALUE, U { mem: memory(record.value) });
+        if let Some(timestamp) = record.timestamp {
+            put(T::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: timestamp });
+        }
+        if let Some(headers) = &headers {
+            put(T::RD_KAFKA_VTYPE_HEADERS, U { headers: headers.0.as_ptr() });
+        }
+        // SAFETY: `count` arguments are set, each with the union's field of its type. Key and value are copied. Headers
+        // are taken over when the call succeeds, and only then; the error object returned is ours.
+        let taken = unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), count), "") };
+        match taken {
+            Ok(()) => {
+                std::mem::forget(headers);
+                Ok(())
+            }
+            Err(f) if f.code == RDKafkaErrorCode::QueueFull => Err(NotTaken::QueueFull),
+            Err(mut f) => {
+                f.message = format!("cannot produce to {}{}", record.topic, f.message);
+                Err(if f.code == RDKafkaErrorCode::MessageSizeTooLarge {
+                    NotTaken::TooLarge(f)
+                } else {
+                    NotTaken::Fault(f)
+                })
+            }
+        }
+    }
+
+    fn topic(&mut self, name: &str) -> Result<NonNull<rd::rd_kafka_topic_t>, Fault> {
+        if let Some(topic) = self.topics.get(name) {
+            return Ok(topic.0);
+        }
+        let c_name = CString::new(name).unwrap_or_default();
+        // SAFETY: the client is live; the name is copied; the reference returned is ours.
+        let topic = unsafe { rd::rd_kafka_topic_new(self.client.ptr(), c_name.as_ptr(), std::ptr::null_mut()) };
+        let refused = || Fault::new(RDKafkaErrorCode::InvalidTopic, format_args!("cannot produce to {name:?}"));
+        let topic = NonNull::new(topic).ok_or_else(refused)?;
+        self.topics.insert(name.into(), Topic(topic));
+        Ok(topic)
+    }
+
+    /// Waits up to `wait` for reports, and hands on every one that is there: the record's tag, and whether the brokers
+    /// have it. Returns how many there were, and what else the client has to say.
+    ///
+    /// # Errors
+    /// A fatal fault: the producer is of no further use.
+    pub fn reports(
+        &mut self,
+        wait: Duration,
+        mut report: impl FnMut(usize, Result<(), Fault>),
+    ) -> Result<usize, Fault> {
+        let (mut wait, mut count) = (wait, 0);
+        while let Some(event) = self.events.poll(wait) {
+            wait = Duration::ZERO;
+            if event.kind() != rd::RD_KAFKA_EVENT_DR {
+                if let Some(fault) = event.fault("the producer") {
+                    self.client.watch().trouble(&fault);
+                    if matches!(fault.kind, Kind::Fatal | Kind::Fenced) {
+                        return Err(fault);
+                    }
+                }
+                continue;
+            }
+            let mut messages = [std::ptr::null(); 256];
+            loop {
+                // SAFETY: a delivery report's messages live as long as the event; the array has room for `len`.
+                let got =
+                    unsafe { rd::rd_kafka_event_message_array(event.ptr(), messages.as_mut_ptr(), messages.len()) };
+                if got == 0 {
+                    break;
+                }
+                for m in &messages[..got] {
+                    // SAFETY: live, as above. `_private` is the tag that `produce` gave.
+                    let (tag, code) = unsafe { ((**m)._private as usize, (**m).err) };
+                    report(tag, check(code, "the broker refuses the record"));
+                }
+                count += got;
+            }
+        }
+        if count > 0 {
+            self.client.watch().well();
+        }
+        Ok(count)
+    }
+
+    /// Records without a report so far.
+    pub fn in_flight(&self) -> usize {
+        // SAFETY: the client is live.
+        usize::try_from(unsafe { rd::rd_kafka_outq_len(self.client.ptr()) }).unwrap_or(0)
+    }
+
+    /// Sends everything now, and waits until every record has its report.
+    ///
+    /// # Errors
+    /// Not within `wait` (retriable: call again), or a fatal fault.
+    pub fn flush(&mut self, wait: Duration, mut report: impl FnMut(usize, Result<(), Fault>)) -> Result<(), Fault> {
+        let begun = Instant::now();
+        loop {
+            self.reports(Duration::ZERO, &mut report)?;
+            if self.in_flight() == 0 {
+                return Ok(());
+            }
+            if begun.elapsed() >= wait {
+                let what = format!("{} records are not acknowledged within {wait:?}", self.in_flight());
+                return Err(Fault::new(RDKafkaErrorCode::OperationTimedOut, what));
+            }
+            // While it runs, lingering is off. It serves no reports in this mode: a few milliseconds at a time.
+            // SAFETY: the client is live.
+            unsafe { rd::rd_kafka_flush(self.client.ptr(), 2) };
+        }
+    }
+
+    /// Throws away everything that has no report yet; each record gets one that says so.
+    pub fn purge(&mut self) {
+        // SAFETY: the client is live.
+        unsafe { rd::rd_kafka_purge(self.client.ptr(), rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT) };
+    }
+
+    /// Takes the transactional id: fences its predecessor, and waits for the end of what that one left open.
+    ///
+    /// # Errors
+    /// Retriable ones are to be tried again on this producer; others need a new one.
+    pub fn init_transactions(&mut self, wait: Duration) -> Result<(), Fault> {
+        // SAFETY: the client is live; the error object is ours.
+        let result = unsafe {
+            fault::take(
+                rd::rd_kafka_init_transactions(self.client.ptr(), millis(wait)),
+                "cannot begin with transactions",
+            )
+        };
+        self.client.answered(result)
+    }
+
+    /// # Errors
+    /// Abortable, fenced or fatal, by its kind.
+    pub fn begin(&mut self) -> Result<(), Fault> {
+        // SAFETY: the client is live; the error object is ours.
+        unsafe { fault::take(rd::rd_kafka_begin_transaction(self.client.ptr()), "cannot begin a transaction") }
+    }
+
+    /// Puts positions into the open transaction.
+    ///
+    /// # Errors
+    /// Retriable ones: again. Others: abort; [`Kind::Fenced`] with a producer that is not fatally so means that the
+    /// group has moved on.
+    pub fn send_offsets(
+        &mut self,
+        positions: &Positions,
+        notes: &BTreeMap<String, Note>,
+        group: &GroupMetadata,
+        wait: Duration,
+    ) -> Result<(), Fault> {
+        let list = noted(positions, notes);
+        // SAFETY: client, list and metadata are live; the error object is ours.
+        let result = unsafe {
+            let error =
+                rd::rd_kafka_send_offsets_to_transaction(self.client.ptr(), list.ptr(), group.ptr(), millis(wait));
+            fault::take(error, "cannot put positions into the transaction")
+        };
+        self.client.answered(result)
+    }
+
+    /// Commits. Everything produced must have its report before.
+    ///
+    /// # Errors
+    /// Retriable ones (a timeout too): call again, only that tells how it ended. Abortable: abort.
+    pub fn commit(&mut self, wait: Duration) -> Result<(), Fault> {
+        // SAFETY: the client is live; the error object is ours.
+        let result = unsafe {
+            fault::take(
+                rd::rd_kafka_commit_transaction(self.client.ptr(), millis(wait)),
+                "cannot commit the transaction",
+            )
+        };
+        self.client.answered(result)
+    }
+
+    /// Aborts, throwing away what has no report yet.
+    ///
+    /// # Errors
+    /// Retriable ones: again. Others: a new producer, whose [`Producer::init_transactions`] aborts it.
+    pub fn abort(&mut self, wait: Duration, mut report: impl FnMut(usize, Result<(), Fault>)) -> Result<(), Fault> {
+        self.purge();
+        self.flush(wait, &mut report)?;
+        // SAFETY: the client is live; the error object is ours.
+        let result = unsafe {
+            fault::take(rd::rd_kafka_abort_transaction(self.client.ptr(), millis(wait)), "cannot abort the transaction")
+        };
+        self.client.answered(result)
+    }
+
+    /// What is wrong with the connection to the cluster at the moment.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.client.watch().current()
+    }
+
+    /// To ask the cluster with, waiting at most `wait` for an answer.
+    pub fn cluster(&self, wait: Duration) -> Cluster<'_> {
+        Cluster::new(&self.client, wait)
+    }
+}
+
+/// Headers that no message has taken over yet.
+struct Headers(NonNull<rd::rd_kafka_headers_t>);
+
+impl Headers {
+    fn new(headers: &[Header<'_>]) -> Option<Headers> {
+        if headers.is_empty() {
+            return None;
+        }
+        // SAFETY: a constructor, then copies of name and value with their lengths; a null value has length 0.
+        unsafe {
+            let made = Headers(NonNull::new(rd::rd_kafka_headers_new(headers.len()))?);
+            for h in headers {
+                let value = memory(h.value);
+                let (name, length) = (h.name.as_ptr().cast(), h.name.len().cast_signed());
+                rd::rd_kafka_header_add(made.0.as_ptr(), name, length, value.ptr, value.size.cast_signed());
+            }
+            Some(made)
+        }
+    }
+}
+
+impl Drop for Headers {
+    fn drop(&mut self) {
+        // SAFETY: ours: a record that takes them over forgets this.
+        unsafe { rd::rd_kafka_headers_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Bytes as librdkafka takes them: null for none. An empty slice's pointer is not null, and so not none.
+fn memory(bytes: Option<&[u8]>) -> rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+    match bytes {
+        None => rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: std::ptr::null_mut(), size: 0 },
+        Some(b) => {
+            rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: b.as_ptr().cast_mut().cast::<c_void>(), size: b.len() }
+        }
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Producer({} records in flight)", self.in_flight())
+    }
+}

@@ -1,0 +1,129 @@
+//! What a client says about itself: log lines, a few a minute, and whether its cluster answers.
+
+use super::fault::Fault;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A line of the same facility is written at most this often.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// A cluster that does not answer, or refuses us.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub since: Instant,
+    pub fault: Fault,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Whether `state` has a trouble: what the path of every batch looks at.
+    troubled: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
+    said: Mutex<HashMap<String, Said>>,
+}
+
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    /// Lines held back since.
+    held: u32,
+}
+
+impl Watch {
+    /// The cluster answered.
+    pub fn well(&self) {
+        if self.troubled.load(Ordering::Relaxed) {
+            self.troubled.store(false, Ordering::Relaxed);
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            tracing::info!(target: "kafka", "the cluster answers again");
+        }
+    }
+
+    /// Notes a fault that says something about the cluster as a whole.
+    pub fn trouble(&self, fault: &Fault) {
+        let of_cluster = matches!(
+            fault.code,
+            Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut
+        );
+        if !of_cluster && !fault.is_authorization() {
+            return;
+        }
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = trouble.as_ref().map_or_else(Instant::now, |t| t.since);
+        *trouble = Some(Trouble { since, fault: fault.clone() });
+        self.troubled.store(true, Ordering::Relaxed);
+    }
+
+    /// What is wrong at the moment.
+    pub fn current(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A log line of librdkafka, with syslog's levels. Most are repeated for as long as their cause lasts.
+    pub fn line(&self, level: i32, facility: &str, line: &str) {
+        if level <= 5 {
+            let Some(held) = self.may_say(facility, Instant::now()) else { return };
+            match level {
+                ..=3 => tracing::error!(target: "kafka", facility, held_back = held, "{line}"),
+                4 => tracing::warn!(target: "kafka", facility, held_back = held, "{line}"),
+                _ => tracing::info!(target: "kafka", facility, held_back = held, "{line}"),
+            }
+        } else {
+            tracing::debug!(target: "kafka", facility, "{line}");
+        }
+    }
+
+    /// How many lines were held back since the last one of this facility; `None` while it must be quiet.
+    fn may_say(&self, facility: &str, now: Instant) -> Option<u32> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        match said.get_mut(facility) {
+            Some(s) if now.duration_since(s.at) < QUIET => {
+                s.held = s.held.saturating_add(1);
+                None
+            }
+            Some(s) => {
+                s.at = now;
+                Some(std::mem::take(&mut s.held))
+            }
+            None => {
+                said.insert(facility.to_owned(), Said { at: now, held: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_line_is_counted_and_not_written() {
+        let (watch, now) = (Watch::default(), Instant::now());
+        assert_eq!(watch.may_say("FAIL", now), Some(0));
+        assert_eq!(watch.may_say("FAIL", now), None);
+        assert_eq!(watch.may_say("MAXPOLL", now), Some(0));
+        assert_eq!(watch.may_say("FAIL", now + QUIET), Some(1));
+    }
+
+    #[test]
+    fn trouble_lasts_until_the_cluster_answers() {
+        let watch = Watch::default();
+        watch.trouble(&Fault::new(Code::MessageSizeTooLarge, "x"));
+        assert!(watch.current().is_none());
+        watch.trouble(&Fault::new(Code::AllBrokersDown, "x"));
+        let since = watch.current().unwrap().since;
+        watch.trouble(&Fault::new(Code::Authentication, "x"));
+        let now = watch.current().unwrap();
+        assert_eq!((now.since, now.fault.code), (since, Code::Authentication));
+        watch.well();
+        assert!(watch.current().is_none());
+    }
+}
