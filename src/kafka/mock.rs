@@ -141,9 +141,9 @@ mod tests {
         assert_eq!(first.headers, headers);
         assert_eq!((second.key, second.value, second.offset, second.headers.len()), (Some(&b""[..]), None, 1, 0));
 
-        assert_eq!(consumer.committed(&[partition.clone()], PATIENCE).unwrap(), BTreeMap::new());
+        assert_eq!(consumer.committed(std::slice::from_ref(&partition), PATIENCE).unwrap(), BTreeMap::new());
         consumer.commit(&Positions::from([(partition.clone(), 2)]), &BTreeMap::new()).unwrap();
-        let stored = consumer.committed(&[partition.clone()], PATIENCE).unwrap();
+        let stored = consumer.committed(std::slice::from_ref(&partition), PATIENCE).unwrap();
         assert_eq!((stored[&partition].offset, stored[&partition].note.is_some()), (2, true));
         assert!(consumer.group_metadata().is_ok());
         consumer.close();
