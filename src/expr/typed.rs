@@ -1,6 +1,12 @@
 //! The typed tree.
 
-use super::{Env, Fault, Scope};
+use super::{
+    Env, Fault, Scope,
+    check::{self, World},
+    fits, lower, parse,
+    tree::{Expr, Kind, Root},
+    types::{self, Shape, Ty},
+};
 use crate::{
     codec::Layout,
     record::Record,
@@ -50,11 +56,18 @@ pub struct Problem {
 
 /// A checked expression.
 #[derive(Clone, Debug)]
-pub struct Typed {}
+pub struct Typed {
+    expr: Expr,
+    ty: Type,
+    source: String,
+}
 
 /// A checked expression over the record before it is decoded.
 #[derive(Clone, Debug)]
-pub struct RawTyped {}
+pub struct RawTyped {
+    pub(super) expr: Expr,
+    pub(super) source: String,
+}
 
 /// The layouts in which a compiled expression asks for its offsets.
 pub struct Places<'l> {
@@ -78,48 +91,51 @@ pub struct RawExpr(pub Box<dyn Fn(&Record<'_>, Option<&str>) -> Result<bool, Fau
 ///
 /// # Errors
 /// Every problem found, in the order of the source.
-pub fn check(_source: &str, _env: &Env) -> Result<Typed, Vec<Problem>> {
-    todo!()
-}
-
-/// Parses and checks a predicate over the record before it is decoded: `value` (JSON routes), `schema` (Avro routes), `record`.
-///
-/// # Errors
-/// Every problem found, in the order of the source.
-pub fn check_raw(_source: &str, _json: bool) -> Result<RawTyped, Vec<Problem>> {
-    todo!()
+pub fn check(source: &str, env: &Env) -> Result<Typed, Vec<Problem>> {
+    let ast = parse::parse(source).map_err(|problem| vec![problem])?;
+    let expr = check::run(&ast, source, World::Decoded(env))?;
+    Ok(Typed { ty: expr.ty.public(), expr, source: source.to_owned() })
 }
 
 impl Typed {
     pub fn ty(&self) -> &Type {
-        todo!()
+        &self.ty
     }
+
     /// The Avro type that a field set to this expression has.
     pub fn avro(&self) -> Schema {
-        todo!()
+        match &self.expr.kind {
+            Kind::Path(path) => types::avro_of(&path.leaf, matches!(self.expr.ty, Ty::Nullable(_))),
+            _ => types::avro(&self.expr.ty),
+        }
     }
+
     /// For a plain path (`address.city`, `item.sku`): whether it begins at the element, the field's index in the view
     /// (for an element: in its record), and the field indexes below it.
     pub fn path(&self) -> Option<(bool, Vec<u16>)> {
-        todo!()
+        let Kind::Path(path) = &self.expr.kind else { return None };
+        match path.root {
+            Root::Field { view, .. } => Some((false, [&[view], &path.steps[..]].concat())),
+            Root::Item => Some((true, path.steps.clone())),
+            Root::Var(_) => None,
+        }
     }
+
     /// Whether a value of this type can be written as `node` of `schema` without loss.
     ///
     /// # Errors
     /// In words, why not.
-    pub fn fits(&self, _schema: &Schema, _node: NodeId) -> Result<(), String> {
-        todo!()
+    pub fn fits(&self, schema: &Arc<Schema>, node: NodeId) -> Result<(), String> {
+        fits::fits(&self.expr, &Shape::new(schema, node))
     }
-    pub fn lower_bool(&self, _places: &mut Places<'_>) -> BoolExpr {
-        todo!()
-    }
-    pub fn lower_write(&self, _places: &mut Places<'_>, _schema: &Arc<Schema>, _node: NodeId) -> WriteExpr {
-        todo!()
-    }
-}
 
-impl RawTyped {
-    pub fn lower(&self) -> RawExpr {
-        todo!()
+    /// Compiles a condition; any other type never holds.
+    pub fn lower_bool(&self, places: &mut Places<'_>) -> BoolExpr {
+        lower::Lower::new(Some(places), &self.source).predicate(&self.expr)
+    }
+
+    /// Compiles a value to be written as `node`, for which [`Typed::fits`] has said yes.
+    pub fn lower_write(&self, places: &mut Places<'_>, schema: &Arc<Schema>, node: NodeId) -> WriteExpr {
+        lower::Lower::new(Some(places), &self.source).writer(&self.expr, schema, node)
     }
 }

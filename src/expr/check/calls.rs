@@ -1,0 +1,324 @@
+//! Calls: those whose types need more than a table, then the table.
+
+use super::{Checker, Want, World, convert::MAX_PRECISION, loops};
+use crate::{
+    codec::Decimal,
+    expr::{
+        functions::{self, P, Signature},
+        parse::{Ast, Binary, Node},
+        problems,
+        tree::{Const, Expr, Kind},
+        types::Ty,
+    },
+};
+use std::ops::Range;
+
+type Span = Range<usize>;
+
+impl Checker<'_> {
+    pub(super) fn call(
+        &mut self,
+        name: &str,
+        at: &Span,
+        target: Option<&Ast>,
+        args: &[Ast],
+        span: Span,
+        want: Want,
+    ) -> Option<Expr> {
+        if let Some(target) = target {
+            if let Node::Name(space) = &target.node
+                && space == "math"
+            {
+                return self.math(name, at, args, span, want);
+            }
+            if let Some(kind) = loops::named(name) {
+                return self.macro_call(kind, name, target, args, span);
+            }
+        }
+        match (name, target) {
+            ("has", None) => self.has(args, span),
+            ("now", None) => self.now(args, span),
+            ("size", _) => self.size(target, args, span),
+            ("round", None) => self.round(args, span),
+            ("decimal", None) => self.make_decimal(args, span),
+            ("min", None) => self.extreme("min", "math.least", args, span, want),
+            ("max", None) => self.extreme("max", "math.greatest", args, span, want),
+            ("matches", _) => self.matches(target, args, span),
+            _ => self.table(name, at, target, args, span),
+        }
+    }
+
+    fn math(&mut self, name: &str, at: &Span, args: &[Ast], span: Span, want: Want) -> Option<Expr> {
+        let full = format!("math.{name}");
+        match name {
+            "greatest" | "least" => self.extreme(&full, &full, args, span, want),
+            _ => self.table(&full, at, None, args, span),
+        }
+    }
+
+    fn now(&mut self, args: &[Ast], span: Span) -> Option<Expr> {
+        if !args.is_empty() {
+            return self.fail(problems::arguments(span, "`now` takes no arguments", "write `now()`"));
+        }
+        if let World::Raw { .. } = self.world {
+            let help = "use it in `where`, `when` or a rule";
+            return self.fail(problems::problem(span, "unknown-function", "before decoding there is no `now()`", help));
+        }
+        Some(Expr::new(Ty::Timestamp, span, Kind::Now))
+    }
+
+    fn size(&mut self, target: Option<&Ast>, args: &[Ast], span: Span) -> Option<Expr> {
+        let of = match (target, args) {
+            (Some(of), []) | (None, [of]) => of,
+            _ => return self.fail(problems::arguments(span, "`size` takes one value", "write `size(x)`")),
+        };
+        let e = self.solid(of, Want::Nothing)?;
+        match e.ty {
+            Ty::String | Ty::Bytes | Ty::List(..) | Ty::Map(..) | Ty::Dyn(_) => {
+                Some(Expr::new(Ty::Int, span, Kind::Call(&functions::SIZE, vec![e])))
+            }
+            _ => {
+                let message = format!("{} has no size", e.ty);
+                self.fail(problems::arguments(e.span, message, "strings, bytes, lists and maps have one"))
+            }
+        }
+    }
+
+    /// `round(x, 2)`: where a decimal loses scale, on purpose. A quotient is rounded as it is made.
+    fn round(&mut self, args: &[Ast], span: Span) -> Option<Expr> {
+        let usage = "write `round(x, 2)`";
+        let [of, digits] = args else {
+            return self.fail(problems::arguments(span, "`round` takes a decimal and how many digits to keep", usage));
+        };
+        let Node::Int(scale @ 0..=38) = digits.node else {
+            let message = "how many digits to keep is a literal from 0 to 38";
+            return self.fail(problems::arguments(digits.span.clone(), message, usage));
+        };
+        let scale = scale as u32;
+        let of = match &of.node {
+            Node::Binary(Binary::Div, a, b) => self.quotient(a, b, of.span.clone())?,
+            _ => self.solid(of, Want::Nothing)?,
+        };
+        let ty = match &of.ty {
+            Ty::Decimal { precision, scale: from } => {
+                let precision = precision.saturating_sub(*from) + scale + 1;
+                Ty::Decimal { precision: precision.min(MAX_PRECISION), scale }
+            }
+            Ty::Double => Ty::Double,
+            Ty::Int => return Some(of),
+            other => {
+                let message = format!("`round` does not round {other}");
+                return self.fail(problems::arguments(of.span, message, "it rounds decimals and doubles"));
+            }
+        };
+        Some(Expr::new(ty, span, Kind::Round(Box::new(of), scale)))
+    }
+
+    fn quotient(&mut self, a: &Ast, b: &Ast, span: Span) -> Option<Expr> {
+        let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
+        let (a, b) = (a?, b?);
+        match self.result(Binary::Div, &a.ty, &b.ty) {
+            Some(ty) => Some(self.operate(Binary::Div, a, b, ty, span)),
+            None => self.apart(Binary::Div, &a, &b, span),
+        }
+    }
+
+    /// `decimal('1.20')`, `decimal(int)`, and `decimal(x, scale)` for text and doubles that only the record has.
+    fn make_decimal(&mut self, args: &[Ast], span: Span) -> Option<Expr> {
+        let usage = "write `decimal('1.20')`, or `decimal(x, 2)` for a value of the record";
+        let (of, scale) = match args {
+            [of] => (of, None),
+            [of, Ast { node: Node::Int(scale @ 0..=38), .. }] => (of, Some(*scale as u32)),
+            _ => return self.fail(problems::arguments(span, "`decimal` takes a value and a literal scale", usage)),
+        };
+        let e = self.solid(of, Want::Decimal)?;
+        if let (Some(Const::Str(text)), None) = (e.constant(), scale) {
+            return match Decimal::parse(text.as_bytes()) {
+                Some(d) => Some(super::decimal_const(d, span)),
+                None => {
+                    let message = format!("'{text}' is not a decimal");
+                    self.fail(problems::problem(e.span, "bad-literal", message, ""))
+                }
+            };
+        }
+        match (&e.ty, scale) {
+            (Ty::Int, None) => Some(self.decimal(e)),
+            (Ty::Decimal { .. }, None) => Some(e),
+            (Ty::Int | Ty::Decimal { .. } | Ty::Double | Ty::String | Ty::Dyn(_), Some(scale)) => {
+                Some(self.cast_at(e, Ty::Decimal { precision: MAX_PRECISION, scale }, span))
+            }
+            (Ty::Double | Ty::String | Ty::Dyn(_), None) => {
+                let help = format!("write `decimal({}, 2)`", self.text(&e.span));
+                self.fail(problems::arguments(span, "the decimal's scale must be known when this is checked", help))
+            }
+            (other, _) => {
+                let message = format!("{other} is no number");
+                self.fail(problems::arguments(e.span, message, usage))
+            }
+        }
+    }
+
+    fn cast_at(&self, e: Expr, ty: Ty, span: Span) -> Expr {
+        Expr::new(ty, span, Kind::As(Box::new(e)))
+    }
+
+    fn extreme(&mut self, name: &str, full: &str, args: &[Ast], span: Span, want: Want) -> Option<Expr> {
+        let mut want = want;
+        if want == Want::Nothing {
+            // Literals take the type of the first argument that is none; what it has of problems is noted below.
+            let before = self.problems.len();
+            let typed = args.iter().filter(|a| !super::literal(a)).find_map(|a| self.expr(a, Want::Nothing));
+            want = typed.map_or(Want::Nothing, |e| super::want_of(&e.ty));
+            self.problems.truncate(before);
+        }
+        let exprs: Vec<Option<Expr>> = args.iter().map(|a| self.solid(a, want)).collect();
+        let exprs: Vec<Expr> = exprs.into_iter().collect::<Option<_>>()?;
+        let Some(first) = exprs.first() else {
+            return self.fail(problems::arguments(span, format!("`{name}` takes at least one value"), ""));
+        };
+        let mut ty = first.ty.clone();
+        for e in &exprs {
+            ty = match self.common(&ty, &e.ty) {
+                Some(ty) if is_ordered(&ty) => ty,
+                _ => return self.fail(problems::mismatch(span, format!("`{name}` does not compare {} with {}", ty, e.ty), "")),
+            };
+        }
+        let exprs = exprs.into_iter().map(|e| self.coerce(e, &ty)).collect();
+        let function = if full == "math.least" { &functions::LEAST } else { &functions::GREATEST };
+        Some(Expr::new(ty, span, Kind::Call(function, exprs)))
+    }
+
+    fn matches(&mut self, target: Option<&Ast>, args: &[Ast], span: Span) -> Option<Expr> {
+        let usage = "write `x.matches('^[a-z]+$')`";
+        let (of, pattern) = match (target, args) {
+            (Some(of), [pattern]) | (None, [of, pattern]) => (of, pattern),
+            _ => return self.fail(problems::arguments(span, "`matches` takes one pattern", usage)),
+        };
+        let of = self.solid(of, Want::Nothing)?;
+        let of = match of.ty {
+            Ty::String => of,
+            Ty::Dyn(_) => self.cast(of, Ty::String),
+            _ => {
+                let message = format!("`matches` looks into a string, not {}", of.ty);
+                return self.fail(problems::arguments(of.span, message, ""));
+            }
+        };
+        let Node::Str(text) = &pattern.node else {
+            let message = "a pattern is a literal: it is compiled once, when the route starts";
+            return self.fail(problems::arguments(pattern.span.clone(), message, usage));
+        };
+        match regex::Regex::new(text) {
+            Ok(regex) => Some(Expr::new(Ty::Bool, span, Kind::Matches(Box::new(of), regex))),
+            Err(error) => {
+                let reason = error.to_string();
+                let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                let message = format!("this pattern is not a regular expression: {last}");
+                self.fail(problems::problem(pattern.span.clone(), "bad-literal", message, "the syntax is RE2's"))
+            }
+        }
+    }
+
+    fn table(&mut self, name: &str, at: &Span, target: Option<&Ast>, args: &[Ast], span: Span) -> Option<Expr> {
+        let named: Vec<&'static Signature> = functions::named(name).collect();
+        if named.is_empty() {
+            return self.unknown_function(name, at, target, args);
+        }
+        let operands: Vec<Option<Expr>> = target.into_iter().chain(args).map(|a| self.solid(a, Want::Nothing)).collect();
+        let operands: Vec<Expr> = operands.into_iter().collect::<Option<_>>()?;
+        let fits = |s: &&&'static Signature| {
+            s.member == target.is_some()
+                && s.params.len() == operands.len()
+                && s.params.iter().zip(&operands).all(|(p, e)| p.takes(&e.ty))
+        };
+        // A dyn takes any parameter's type, where there is no choice of signatures.
+        let exact = named.iter().find(|s| fits(s) && s.params.iter().zip(&operands).all(|(p, e)| p.is(&e.ty)));
+        let Some(signature) = exact.or_else(|| named.iter().find(fits)).copied() else {
+            return self.no_signature(name, &named, &operands, target.is_some(), span);
+        };
+        let operands: Vec<Expr> = signature
+            .params
+            .iter()
+            .zip(operands)
+            .map(|(p, e)| match p.ty() {
+                Some(ty) if e.ty.is_dyn() => self.cast(e, ty),
+                Some(ty @ Ty::List(..)) => self.coerce(e, &ty),
+                _ => e,
+            })
+            .collect();
+        let ty = match signature.result {
+            P::Same => operands.first().map_or(Ty::Null, |e| e.ty.clone()),
+            other => other.ty().unwrap_or(Ty::Dyn(None)),
+        };
+        let e = Expr::new(ty, span, Kind::Call(signature, operands));
+        self.literal_call(e)
+    }
+
+    /// `timestamp('…')` and `duration('…')` of a literal are evaluated here, so that a wrong one is found here.
+    fn literal_call(&mut self, e: Expr) -> Option<Expr> {
+        let Kind::Call(signature, operands) = &e.kind else { return Some(e) };
+        let [Expr { kind: Kind::Const(Const::Str(text)), span, .. }] = &operands[..] else { return Some(e) };
+        if !matches!(signature.name, "timestamp" | "duration") {
+            return Some(e);
+        }
+        let arena = bumpalo::Bump::new();
+        let value = (signature.eval)(&arena, &[crate::expr::value::Val::Str(text)]);
+        let constant = match value {
+            Ok(crate::expr::value::Val::Timestamp(t)) => Const::Timestamp(t),
+            Ok(crate::expr::value::Val::Duration(d)) => Const::Duration(d),
+            Ok(_) => return Some(e),
+            Err(fault) => {
+                let help = match signature.name {
+                    "timestamp" => "write `timestamp('2024-06-30T12:00:00Z')`",
+                    _ => "write `duration('1h30m')`",
+                };
+                return self.fail(problems::problem(span.clone(), "bad-literal", fault.message.clone(), help));
+            }
+        };
+        Some(Expr::new(e.ty.clone(), e.span.clone(), Kind::Const(constant)))
+    }
+
+    fn no_signature<T>(
+        &mut self,
+        name: &str,
+        named: &[&'static Signature],
+        operands: &[Expr],
+        member: bool,
+        span: Span,
+    ) -> Option<T> {
+        let mut usages: Vec<String> = named.iter().map(|s| format!("`{}`", s.usage())).collect();
+        usages.dedup();
+        usages.truncate(6);
+        let types: Vec<String> = operands.iter().map(|e| e.ty.to_string()).collect();
+        let found = match (member, types.split_first()) {
+            (true, Some((on, rest))) => format!("{on}.{name}({})", rest.join(", ")),
+            _ => format!("{name}({})", types.join(", ")),
+        };
+        self.fail(problems::arguments(span, format!("there is no `{found}`"), format!("there is {}", usages.join(", "))))
+    }
+
+    fn unknown_function<T>(&mut self, name: &str, at: &Span, target: Option<&Ast>, args: &[Ast]) -> Option<T> {
+        // Their own problems are worth knowing too.
+        for operand in target.into_iter().chain(args) {
+            self.expr(operand, Want::Nothing);
+        }
+        let help = match name {
+            "len" | "length" | "count" => "there is `size(x)`".into(),
+            "lower" | "toLower" | "toLowerCase" | "lowercase" => "there is `x.lowerAscii()`".into(),
+            "upper" | "toUpper" | "toUpperCase" | "uppercase" => "there is `x.upperAscii()`".into(),
+            "coalesce" | "ifnull" | "nvl" | "default" | "orValue" => "write `x != null ? x : …`".into(),
+            "float" => "there is `double(x)`".into(),
+            "str" | "toString" => "there is `string(x)`".into(),
+            "uint" => "Avro has no unsigned integers: there is `int(x)`".into(),
+            "isNull" | "is_null" => "write `x == null`".into(),
+            _ => functions::nearest(name).map(|near| format!("there is `{near}`")).unwrap_or_default(),
+        };
+        self.fail(problems::problem(at.clone(), "unknown-function", format!("no function `{name}`"), help))
+    }
+}
+
+fn is_ordered(ty: &Ty) -> bool {
+    matches!(
+        ty,
+        Ty::Int | Ty::Double | Ty::Decimal { .. } | Ty::String | Ty::Timestamp | Ty::Local | Ty::Duration
+    )
+}

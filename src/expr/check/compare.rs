@@ -1,0 +1,166 @@
+//! Comparison and membership.
+
+use super::{Checker, Want};
+use crate::{
+    expr::{
+        parse::{Ast, Binary, Node},
+        problems,
+        tree::{Const, Envelope, Expr, Kind},
+        types::Ty,
+    },
+    schema,
+};
+use std::ops::Range;
+
+impl Checker<'_> {
+    pub(super) fn binary(&mut self, op: Binary, a: &Ast, b: &Ast, span: Range<usize>, want: Want) -> Option<Expr> {
+        match op {
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Rem => {
+                self.arithmetic(op, a, b, span, want)
+            }
+            Binary::In => self.membership(a, b, span),
+            _ => self.comparison(op, a, b, span),
+        }
+    }
+
+    fn comparison(&mut self, op: Binary, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
+        match (&a.node, &b.node) {
+            (Node::Null, _) => return self.is_null(b, op, span),
+            (_, Node::Null) => return self.is_null(a, op, span),
+            _ => {}
+        }
+        let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
+        let (a, b) = (a?, b?);
+        if a.ty.is_dyn() || b.ty.is_dyn() {
+            return Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))));
+        }
+        let Some(common) = self.common(&a.ty, &b.ty) else {
+            return self.apart(op, &a, &b, span);
+        };
+        let equality = matches!(op, Binary::Eq | Binary::Ne);
+        match &common {
+            Ty::Message(_) | Ty::Map(..) => {
+                let message = format!("`{}` does not compare {common}s", op.symbol());
+                return self.fail(problems::mismatch(span, message, "compare their fields"));
+            }
+            Ty::List(..) if !equality => {
+                let message = format!("`{}` does not order {common}s", op.symbol());
+                return self.fail(problems::mismatch(span, message, ""));
+            }
+            _ => {}
+        }
+        if equality {
+            self.symbol(&a, &b)?;
+            self.symbol(&b, &a)?;
+        }
+        // Decimals compare across scales as they stand; an int becomes one.
+        let (a, b) = match common {
+            Ty::Decimal { .. } => (self.decimal(a), self.decimal(b)),
+            Ty::List(item, _) => {
+                let made = Ty::List(item, None);
+                (self.coerce(a, &made), self.coerce(b, &made))
+            }
+            _ => (a, b),
+        };
+        Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))))
+    }
+
+    pub(super) fn decimal(&self, e: Expr) -> Expr {
+        match e.ty {
+            Ty::Int => self.coerce(e, &super::convert::int_as_decimal()),
+            _ => e,
+        }
+    }
+
+    /// An enum beside a literal that is none of its symbols.
+    fn symbol(&mut self, place: &Expr, literal: &Expr) -> Option<()> {
+        let (Kind::Path(path), Some(Const::Str(text))) = (&place.kind, literal.constant()) else { return Some(()) };
+        let schema::Kind::Enum(e) = path.leaf.kind() else { return Some(()) };
+        if e.symbols.contains(text) {
+            return Some(());
+        }
+        let message = format!("enum {} has no symbol '{text}'", e.name);
+        let near = problems::nearest(text, e.symbols.iter().map(String::as_str));
+        let help = match near {
+            Some(near) => format!("there is '{near}'"),
+            None => {
+                let all: Vec<String> = e.symbols.iter().take(12).map(|s| format!("'{s}'")).collect();
+                format!("its symbols are {}", all.join(", "))
+            }
+        };
+        self.fail(problems::problem(literal.span.clone(), "unknown-symbol", message, help))
+    }
+
+    fn membership(&mut self, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
+        let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
+        let (a, mut b) = (a?, b?);
+        if let Kind::List(items) = &b.kind {
+            for item in items {
+                self.symbol(&a, item)?;
+            }
+        }
+        let element = match &b.ty {
+            Ty::List(item, _) => (**item).clone(),
+            Ty::Map(..) => Ty::String,
+            Ty::Dyn(_) => a.ty.clone(),
+            other => {
+                let help = match other {
+                    Ty::String => format!("write `{}.contains({})`", self.text(&b.span), self.text(&a.span)),
+                    _ => "the right side of `in` is a list or a map".into(),
+                };
+                return self.fail(problems::mismatch(b.span, format!("`in` does not look into {other}"), help));
+            }
+        };
+        let empty = matches!(&b.kind, Kind::List(items) if items.is_empty());
+        if !empty && !a.ty.is_dyn() && !element.is_dyn() {
+            let Some(common) = self.common(&a.ty, &element) else {
+                return self.apart(Binary::In, &a, &Expr::new(element, b.span.clone(), b.kind.clone()), span);
+            };
+            if let Ty::Message(_) | Ty::List(..) | Ty::Map(..) = common {
+                return self.fail(problems::mismatch(span, format!("`in` does not compare {common}s"), ""));
+            }
+            if let Ty::Decimal { .. } = common
+                && let Kind::List(items) = b.kind
+            {
+                let items = items.into_iter().map(|e| self.decimal(e)).collect();
+                b = Expr::new(Ty::List(Box::new(common.clone()), None), b.span, Kind::List(items));
+            }
+        }
+        let a = if matches!(element.solid(), Ty::Decimal { .. }) { self.decimal(a) } else { a };
+        Some(Expr::new(Ty::Bool, span, Kind::In(Box::new(a), Box::new(b))))
+    }
+
+    /// Two operands whose types never go together.
+    pub(super) fn apart<T>(&mut self, op: Binary, a: &Expr, b: &Expr, span: Range<usize>) -> Option<T> {
+        use Ty::{Bytes, Decimal, Double, Duration, Int, Local, String, Timestamp};
+        let (ta, tb) = (self.text(&a.span).to_owned(), self.text(&b.span).to_owned());
+        let constant = |e: &Expr| e.constant().is_some();
+        let help = match (&a.ty, &b.ty) {
+            (Timestamp, Local) | (Local, Timestamp) => return self.fail(problems::mixed_time(span)),
+            (Int, Double) => format!("convert: `double({ta})`"),
+            (Double, Int) => format!("convert: `double({tb})`"),
+            (Decimal { .. }, Double) => format!("a double is not exact; convert: `double({ta})`"),
+            (Double, Decimal { .. }) => format!("a double is not exact; convert: `double({tb})`"),
+            (Timestamp, String) if constant(b) => format!("convert: `timestamp({tb})`"),
+            (String, Timestamp) if constant(a) => format!("convert: `timestamp({ta})`"),
+            (Duration, String) if constant(b) => format!("convert: `duration({tb})`"),
+            (String, Int | Double | Decimal { .. }) if constant(a) => "a number has no quotes".into(),
+            (Int | Double | Decimal { .. }, String) if constant(b) => "a number has no quotes".into(),
+            (Bytes, String) if matches!(a.kind, Kind::Envelope(Envelope::Key)) => {
+                "the record's key is bytes: `string(record.key)`".into()
+            }
+            (Bytes, String) => format!("convert: `string({ta})`"),
+            (String, Bytes) => format!("convert: `string({tb})`"),
+            (String, Int | Double | Decimal { .. } | Ty::Bool | Timestamp) if op == Binary::Add => {
+                format!("convert: `string({tb})`")
+            }
+            (Int | Double | Decimal { .. } | Ty::Bool | Timestamp, String) if op == Binary::Add => {
+                format!("convert: `string({ta})`")
+            }
+            (Timestamp | Local, Int) => "a span of time is a duration: `duration('1h')`".into(),
+            _ => std::string::String::new(),
+        };
+        let message = format!("`{}` does not go between {} and {}", op.symbol(), a.ty, b.ty);
+        self.fail(problems::mismatch(span, message, help))
+    }
+}

@@ -1,0 +1,172 @@
+//! Encoded values read at their offset, by their node. A scan has proven them; a flaw here is a caller's wrong offset.
+
+use crate::{
+    codec::{Decimal, read::Reader},
+    expr::{
+        types::Shape,
+        value::{Res, Val, fault, flawed, missing},
+    },
+    schema::{Kind, Logical},
+};
+use bumpalo::Bump;
+
+#[inline]
+pub(super) fn boolean(bytes: &[u8], at: u32) -> Res<bool> {
+    Reader::new(bytes, at as usize).boolean().map_err(flawed)
+}
+
+#[inline]
+pub(super) fn long(bytes: &[u8], at: u32) -> Res<i64> {
+    Reader::new(bytes, at as usize).long().map_err(flawed)
+}
+
+#[inline]
+pub(super) fn float(bytes: &[u8], at: u32) -> Res<f64> {
+    Reader::new(bytes, at as usize).float().map(f64::from).map_err(flawed)
+}
+
+#[inline]
+pub(super) fn double(bytes: &[u8], at: u32) -> Res<f64> {
+    Reader::new(bytes, at as usize).double().map_err(flawed)
+}
+
+#[inline]
+pub(super) fn text(bytes: &[u8], at: u32) -> Res<&str> {
+    Reader::new(bytes, at as usize).text().map_err(flawed)
+}
+
+#[inline]
+pub(super) fn sized(bytes: &[u8], at: u32) -> Res<&[u8]> {
+    Reader::new(bytes, at as usize).bytes().map_err(flawed)
+}
+
+#[inline]
+pub(super) fn fixed(bytes: &[u8], at: u32, size: usize) -> Res<&[u8]> {
+    Reader::new(bytes, at as usize).fixed(size).map_err(flawed)
+}
+
+#[inline]
+pub(super) fn symbol(bytes: &[u8], at: u32, symbols: usize) -> Res<usize> {
+    Reader::new(bytes, at as usize).symbol(symbols).map_err(flawed)
+}
+
+/// Microseconds in one unit of a node that counts time; `None` where it does not.
+pub(super) fn unit(logical: Option<Logical>) -> Option<i64> {
+    Some(match logical? {
+        Logical::Date => 86_400_000_000,
+        Logical::TimeMillis | Logical::TimestampMillis | Logical::LocalTimestampMillis => 1000,
+        Logical::TimeMicros | Logical::TimestampMicros | Logical::LocalTimestampMicros => 1,
+        Logical::Decimal { .. } | Logical::Uuid => return None,
+    })
+}
+
+#[inline]
+pub(super) fn scaled(value: i64, unit: i64) -> Res<i64> {
+    match unit {
+        1 => Ok(value),
+        _ => value.checked_mul(unit).ok_or_else(|| fault("overflow", format!("{value} is past every timestamp"))),
+    }
+}
+
+#[inline]
+pub(super) fn decimal(bytes: &[u8], scale: u32) -> Res<Decimal> {
+    Decimal::from_avro(bytes, scale).ok_or_else(|| fault("overflow", "the decimal needs more than 128 bits"))
+}
+
+/// How a node's bytes become a value.
+#[derive(Clone)]
+pub(super) enum Decode {
+    Null,
+    Boolean,
+    Int,
+    Timestamp(i64),
+    Local(i64),
+    Duration(i64),
+    Float,
+    Double,
+    Text,
+    Bytes,
+    Fixed(usize),
+    Decimal { fixed: Option<usize>, scale: u32 },
+    Enum(Vec<String>),
+    Union(Vec<Decode>),
+    /// A nullable value, its index first: null's index, how many branches, the value.
+    Nullable(usize, Box<Decode>),
+    /// Arrays, maps and records stay as they are.
+    Place,
+}
+
+impl Decode {
+    /// For values of a node that is not a nullable union.
+    pub fn new(shape: &Shape) -> Decode {
+        let logical = shape.logical();
+        if let Some(unit) = unit(logical) {
+            return match logical {
+                Some(Logical::LocalTimestampMillis | Logical::LocalTimestampMicros) => Decode::Local(unit),
+                Some(Logical::TimeMillis | Logical::TimeMicros) => Decode::Duration(unit),
+                _ => Decode::Timestamp(unit),
+            };
+        }
+        match (shape.kind(), logical) {
+            (Kind::Fixed(f), Some(Logical::Decimal { scale, .. })) => Decode::Decimal { fixed: Some(f.size), scale },
+            (_, Some(Logical::Decimal { scale, .. })) => Decode::Decimal { fixed: None, scale },
+            (Kind::Null, _) => Decode::Null,
+            (Kind::Boolean, _) => Decode::Boolean,
+            (Kind::Int | Kind::Long, _) => Decode::Int,
+            (Kind::Float, _) => Decode::Float,
+            (Kind::Double, _) => Decode::Double,
+            (Kind::Bytes, _) => Decode::Bytes,
+            (Kind::Fixed(f), _) => Decode::Fixed(f.size),
+            (Kind::String, _) => Decode::Text,
+            (Kind::Enum(e), _) => Decode::Enum(e.symbols.clone()),
+            (Kind::Union(branches), _) => {
+                Decode::Union(branches.iter().map(|b| Decode::new(&shape.at(*b))).collect())
+            }
+            (Kind::Array(_) | Kind::Map(_) | Kind::Record(_), _) => Decode::Place,
+        }
+    }
+
+    /// For elements, whose union's index comes first where they are nullable.
+    pub fn element(shape: &Shape) -> Decode {
+        match shape.schema.nullable(shape.node) {
+            Some((null, _, inner)) => Decode::Nullable(null, Box::new(Decode::new(&shape.at(inner)))),
+            None => Decode::new(shape),
+        }
+    }
+
+    pub fn value<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32) -> Res<Val<'r>> {
+        Ok(match self {
+            Decode::Null => Val::Null,
+            Decode::Boolean => Val::Bool(boolean(bytes, at)?),
+            Decode::Int => Val::Int(long(bytes, at)?),
+            Decode::Timestamp(unit) => Val::Timestamp(scaled(long(bytes, at)?, *unit)?),
+            Decode::Local(unit) => Val::Local(scaled(long(bytes, at)?, *unit)?),
+            Decode::Duration(unit) => Val::Duration(scaled(long(bytes, at)?, *unit)?),
+            Decode::Float => Val::Double(float(bytes, at)?),
+            Decode::Double => Val::Double(double(bytes, at)?),
+            Decode::Text => Val::Str(text(bytes, at)?),
+            Decode::Bytes => Val::Bytes(sized(bytes, at)?),
+            Decode::Fixed(size) => Val::Bytes(fixed(bytes, at, *size)?),
+            Decode::Decimal { fixed: None, scale } => Val::Decimal(decimal(sized(bytes, at)?, *scale)?),
+            Decode::Decimal { fixed: Some(size), scale } => Val::Decimal(decimal(fixed(bytes, at, *size)?, *scale)?),
+            Decode::Enum(symbols) => {
+                let index = symbol(bytes, at, symbols.len())?;
+                Val::Str(arena.alloc_str(symbols.get(index).ok_or_else(missing)?))
+            }
+            Decode::Union(branches) => {
+                let mut reader = Reader::new(bytes, at as usize);
+                let index = reader.branch(branches.len()).map_err(flawed)?;
+                let branch = branches.get(index).ok_or_else(missing)?;
+                branch.value(arena, bytes, reader.at() as u32)?
+            }
+            Decode::Nullable(null, inner) => {
+                let mut reader = Reader::new(bytes, at as usize);
+                match reader.branch(2).map_err(flawed)? {
+                    index if index == *null => Val::Null,
+                    _ => inner.value(arena, bytes, reader.at() as u32)?,
+                }
+            }
+            Decode::Place => Val::At(bytes, at),
+        })
+    }
+}

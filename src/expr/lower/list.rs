@@ -1,0 +1,285 @@
+//! Lists, maps, elements and members.
+
+use super::{Decode, Get, GetVal, Lower, Walk, val_fn};
+use crate::{
+    codec::{Entries, Items, Layout, Scanner},
+    expr::{
+        json,
+        tree::{Envelope, Expr, Kind},
+        types::{Shape, Ty},
+        value::{Frame, Res, Val, fault, missing, wrong},
+    },
+    schema,
+};
+use bumpalo::{Bump, collections::Vec as List};
+use sonic_rs::PointerNode;
+
+/// The elements of an encoded list or map, read in place.
+pub(super) struct Elements {
+    pub scanner: Scanner,
+    pub decode: Decode,
+    pub map: bool,
+}
+
+impl Elements {
+    pub fn new(shape: &Shape) -> Option<Elements> {
+        let (node, map) = match shape.kind() {
+            schema::Kind::Array(item) => (*item, false),
+            schema::Kind::Map(value) => (*value, true),
+            _ => return None,
+        };
+        let element = shape.at(node);
+        let scanner = Layout::new(element.schema.clone(), element.node).build();
+        Some(Elements { scanner, decode: Decode::element(&element), map })
+    }
+
+    /// All of them: an array's elements, a map's keys.
+    fn all<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32) -> Res<&'r [Val<'r>]> {
+        let mut made = List::new_in(arena);
+        if self.map {
+            let mut entries = Entries::new(&self.scanner, bytes, at);
+            while let Some((key, _)) = entries.next(&mut []) {
+                made.push(Val::Str(arena.alloc_str(key)));
+            }
+        } else {
+            let mut items = Items::new(&self.scanner, bytes, at);
+            while let Some(at) = items.next(&mut []) {
+                made.push(self.decode.value(arena, bytes, at)?);
+            }
+        }
+        Ok(made.into_bump_slice())
+    }
+
+    fn nth<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32, n: i64) -> Res<Option<Val<'r>>> {
+        let mut items = Items::new(&self.scanner, bytes, at);
+        let mut left = n;
+        while let Some(at) = items.next(&mut []) {
+            if left == 0 {
+                return self.decode.value(arena, bytes, at).map(Some);
+            }
+            left -= 1;
+        }
+        Ok(None)
+    }
+
+    fn keyed<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32, wanted: &str) -> Res<Option<Val<'r>>> {
+        let mut entries = Entries::new(&self.scanner, bytes, at);
+        while let Some((key, at)) = entries.next(&mut []) {
+            if key == wanted {
+                return self.decode.value(arena, bytes, at).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+type Lookup = Box<dyn for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<Val<'r>>> + Send>;
+
+fn lookup_fn(f: impl for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<Val<'r>>> + Send + 'static) -> Lookup {
+    Box::new(f)
+}
+
+impl Lower<'_, '_> {
+    /// A list or map as a slice of values.
+    pub(super) fn materialized(&mut self, e: &Expr) -> GetVal {
+        let get = self.value(e);
+        let elements = match &e.ty {
+            Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) => Elements::new(shape),
+            _ => None,
+        };
+        val_fn(move |f| match (get(f)?, &elements) {
+            (Val::At(bytes, at), Some(elements)) => elements.all(f.scope.scratch, bytes, at).map(Val::List),
+            (Val::Headers(headers), _) => {
+                let mut keys = List::new_in(f.scope.scratch);
+                for header in headers {
+                    keys.push(Val::Str(std::str::from_utf8(header.name).map_err(|_| not_utf8())?));
+                }
+                Ok(Val::List(keys.into_bump_slice()))
+            }
+            (Val::Json(text), _) => json::elements(f.scope.scratch, text).map(Val::List),
+            (value, _) => Ok(value),
+        })
+    }
+
+    /// A list as one whose elements have another type.
+    pub(super) fn converted_list(&mut self, e: &Expr, to: Ty) -> GetVal {
+        let get = self.materialized(e);
+        let Ty::List(item, _) = to else { return get };
+        let same = matches!(&e.ty.solid(), Ty::List(from, _) if from.solid().same(item.solid()));
+        if same || matches!(*item, Ty::Message(_) | Ty::List(..) | Ty::Map(..)) {
+            return get;
+        }
+        val_fn(move |f| {
+            let Val::List(items) = get(f)? else { return Err(missing()) };
+            let mut made = List::with_capacity_in(items.len(), f.scope.scratch);
+            for value in items {
+                made.push(match value {
+                    Val::Null => Val::Null,
+                    value => super::number::cast(*value, item.solid())?,
+                });
+            }
+            Ok(Val::List(made.into_bump_slice()))
+        })
+    }
+
+    pub(super) fn literal_list(&mut self, items: &[Expr]) -> GetVal {
+        let gets: Vec<GetVal> = items.iter().map(|e| self.value(e)).collect();
+        val_fn(move |f| {
+            let mut made = List::with_capacity_in(gets.len(), f.scope.scratch);
+            for get in &gets {
+                made.push(get(f)?);
+            }
+            Ok(Val::List(made.into_bump_slice()))
+        })
+    }
+
+    pub(super) fn concatenation(&mut self, e: &Expr) -> GetVal {
+        let Kind::Arithmetic(_, a, b) = &e.kind else { return val_fn(|_| Err(missing())) };
+        let (a, b) = (self.materialized(a), self.materialized(b));
+        val_fn(move |f| match (a(f)?, b(f)?) {
+            (Val::List(a), Val::List(b)) => {
+                let mut made = List::with_capacity_in(a.len() + b.len(), f.scope.scratch);
+                made.extend_from_slice(a);
+                made.extend_from_slice(b);
+                Ok(Val::List(made.into_bump_slice()))
+            }
+            (other, _) => Err(wrong("a list", &other)),
+        })
+    }
+
+    /// A place by index or member; its absence is a fault.
+    pub(super) fn element(&mut self, e: &Expr) -> GetVal {
+        let (lookup, text) = (self.lookup(e), self.text_of(&e.span));
+        let nullable = matches!(e.ty, Ty::Nullable(_));
+        val_fn(move |f| match lookup(f)? {
+            Some(value) => Ok(value),
+            None if nullable => Ok(Val::Null),
+            None => Err(fault("no-such-element", format!("`{text}` is absent"))),
+        })
+    }
+
+    /// A place for a test for null: there absence is null too.
+    pub(super) fn place_or_null(&mut self, e: &Expr) -> GetVal {
+        match e.kind {
+            Kind::Json | Kind::Member(..) | Kind::Index(..) | Kind::Select(..) => {
+                let lookup = self.lookup(e);
+                val_fn(move |f| Ok(lookup(f)?.unwrap_or(Val::Null)))
+            }
+            _ => self.value(e),
+        }
+    }
+
+    fn lookup(&mut self, e: &Expr) -> Lookup {
+        match &e.kind {
+            Kind::Json | Kind::Member(..) => self.member(e),
+            Kind::Select(inner, steps) => self.select(inner, steps, e),
+            Kind::Index(of, key) => self.index(of, key),
+            _ => {
+                let get = self.value(e);
+                lookup_fn(move |f| get(f).map(Some))
+            }
+        }
+    }
+
+    /// A path of members below `value` is one search of its text.
+    fn member(&mut self, e: &Expr) -> Lookup {
+        let mut path = Vec::new();
+        let mut below = e;
+        while let Kind::Member(inner, name) = &below.kind {
+            path.push(PointerNode::Key(name.clone().into()));
+            below = inner;
+        }
+        path.reverse();
+        if let Kind::Json = below.kind {
+            return lookup_fn(move |f| match f.scope.record.value {
+                Some(bytes) => json::at(f.scope.scratch, bytes, &path),
+                None => Ok(None),
+            });
+        }
+        let get = self.place_or_null(below);
+        lookup_fn(move |f| match get(f)? {
+            Val::Json(text) => json::at(f.scope.scratch, text.as_bytes(), &path),
+            _ => Ok(None),
+        })
+    }
+
+    fn select(&mut self, inner: &Expr, steps: &[u16], e: &Expr) -> Lookup {
+        let Ty::Message(shape) = inner.ty.solid().clone() else { return lookup_fn(|_| Err(missing())) };
+        let leaf = leaf(&shape, steps);
+        let (walk, decode) = (Walk::new(&shape, steps), Decode::new(&leaf));
+        let get = self.place_or_null(inner);
+        let dynamic = e.ty.is_dyn();
+        lookup_fn(move |f| {
+            let Val::At(bytes, at) = get(f)? else { return Ok(None) };
+            match walk.find(bytes, at)? {
+                Some(at) => decode.value(f.scope.scratch, bytes, at).map(Some),
+                None if dynamic => Ok(Some(Val::Null)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn index(&mut self, of: &Expr, key: &Expr) -> Lookup {
+        if let Kind::Envelope(Envelope::Headers) = of.kind {
+            let key = self.text(key);
+            return lookup_fn(move |f| {
+                let key = key(f)?;
+                // The last header of a name counts, as in Kafka's own clients.
+                let found = f.scope.record.headers.iter().rev().find(|h| h.name == key.as_bytes());
+                match found.and_then(|h| h.value) {
+                    Some(value) => std::str::from_utf8(value).map(|s| Some(Val::Str(s))).map_err(|_| not_utf8()),
+                    None => Ok(None),
+                }
+            });
+        }
+        let elements = match &of.ty {
+            Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) => Elements::new(shape),
+            _ => None,
+        };
+        let (of, key) = (self.place_or_null(of), self.value(key));
+        lookup_fn(move |f| match (of(f)?, key(f)?, &elements) {
+            (Val::At(bytes, at), Val::Int(n), Some(e)) => e.nth(f.scope.scratch, bytes, at, n),
+            (Val::At(bytes, at), Val::Str(k), Some(e)) => e.keyed(f.scope.scratch, bytes, at, k),
+            (Val::List(items), Val::Int(n), _) => Ok(usize::try_from(n).ok().and_then(|n| items.get(n)).copied()),
+            (Val::Json(text), Val::Int(n), _) => match usize::try_from(n) {
+                Ok(n) => json::below(f.scope.scratch, text, PointerNode::Index(n)),
+                Err(_) => Ok(None),
+            },
+            (Val::Json(text), Val::Str(k), _) => json::below(f.scope.scratch, text, PointerNode::Key(k.to_owned().into())),
+            _ => Ok(None),
+        })
+    }
+
+    pub(super) fn map_has(&mut self, key: &Expr, map: &Expr, shape: &Shape) -> Get<bool> {
+        let (key, map, elements) = (self.text(key), self.value(map), Elements::new(shape));
+        Box::new(move |f| match (map(f)?, &elements) {
+            (Val::At(bytes, at), Some(e)) => {
+                let key = key(f)?;
+                let mut entries = Entries::new(&e.scanner, bytes, at);
+                while let Some((found, _)) = entries.next(&mut []) {
+                    if found == key {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            (other, _) => Err(wrong("a map", &other)),
+        })
+    }
+}
+
+/// The node below a record, without `or null`.
+fn leaf(shape: &Shape, steps: &[u16]) -> Shape {
+    let mut at = shape.solid().0;
+    for step in steps {
+        let schema::Kind::Record(record) = at.kind() else { return at };
+        let Some(field) = record.fields.get(usize::from(*step)) else { return at };
+        let node = field.node;
+        at = at.at(node).solid().0;
+    }
+    at
+}
+
+fn not_utf8() -> Box<crate::expr::Fault> {
+    fault("header-not-utf8", "the header is not UTF-8")
+}
