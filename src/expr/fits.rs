@@ -11,7 +11,11 @@ pub(super) fn fits(e: &Expr, target: &Shape) -> Result<(), String> {
     let (solid, nullable) = target.solid();
     match &e.kind {
         ExprKind::Path(path) if alike(&path.leaf, &solid) => {
-            return if matches!(e.ty, Ty::Nullable(_)) && !nullable { Err(takes_no_null(&e.ty, target)) } else { Ok(()) };
+            return if matches!(e.ty, Ty::Nullable(_)) && !nullable {
+                Err(takes_no_null(&e.ty, target))
+            } else {
+                Ok(())
+            };
         }
         ExprKind::Choose(parts) => {
             fits(&parts[1], target)?;
@@ -43,6 +47,21 @@ pub(super) fn fits(e: &Expr, target: &Shape) -> Result<(), String> {
 fn takes_no_null(ty: &Ty, target: &Shape) -> String {
     let to = describe(&target.schema, target.node);
     format!("it may be null ({ty}), and {to} takes no null: give it a value, as in `x != null ? x : …`")
+}
+
+/// Whether a part of an expression gives microseconds: a field's, or a literal's or a parsed text's.
+pub(super) fn fine(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Path(path) => {
+            matches!(
+                path.leaf.logical(),
+                Some(Logical::TimestampMicros | Logical::LocalTimestampMicros | Logical::TimeMicros)
+            )
+        }
+        ExprKind::Const(Const::Timestamp(t) | Const::Duration(t)) => t % 1000 != 0,
+        ExprKind::Call(f, _) => matches!(f.name, "timestamp" | "duration"),
+        _ => false,
+    }
 }
 
 /// As [`fits`], by type alone.

@@ -12,7 +12,7 @@ mod math;
 mod text;
 mod time;
 
-pub(super) use convert::{decimal_of, timestamp_text};
+pub(super) use convert::{decimal_of, duration_text, timestamp_text};
 
 /// A parameter's or a result's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,19 @@ fn all() -> impl Iterator<Item = &'static Signature> {
 /// The function whose name is nearest.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     const OTHERS: [&str; 13] = [
-        "has", "now", "size", "round", "decimal", "min", "max", "matches", "all", "exists", "exists_one", "filter", "map",
+        "has",
+        "now",
+        "size",
+        "round",
+        "decimal",
+        "min",
+        "max",
+        "matches",
+        "all",
+        "exists",
+        "exists_one",
+        "filter",
+        "map",
     ];
     problems::nearest(name, OTHERS.into_iter().chain(all().map(|s| s.name)))
 }

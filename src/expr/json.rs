@@ -74,8 +74,3 @@ pub(super) fn size(json: &str) -> Res<usize> {
     let arena = Bump::new();
     elements(&arena, json).map(<[_]>::len)
 }
-
-/// What `type(x)` is called.
-pub(super) fn is_list(json: &str) -> bool {
-    json.starts_with('[')
-}

@@ -22,6 +22,8 @@ mod check;
 mod fits;
 mod lower;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 pub use raw::check_raw;
 pub use scope::{Fault, Scope};

@@ -1,7 +1,7 @@
 //! Source → [`Ast`]: the `cel` crate parses (with its macros left as calls), and every node gets its byte range.
 
 use super::{Problem, problems, tokens::Kind, tokens::Tokens};
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators as op};
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators as op};
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,7 +24,7 @@ pub(super) enum Node {
     Null,
     Bool(bool),
     Int(i64),
-    Uint(u64),
+    Uint,
     /// A literal with a point or an exponent: exact text beside the nearest double.
     Double {
         text: String,
@@ -145,9 +145,7 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
         let end = source.trim_end().len();
         let unclosed = tokens.all.iter().rev().find(|t| t.kind == Kind::Open && t.partner.is_none());
         return match unclosed {
-            Some(open) => {
-                problems::syntax(open.span.clone(), format!("`{}` is not closed", tokens.text(open)), "")
-            }
+            Some(open) => problems::syntax(open.span.clone(), format!("`{}` is not closed", tokens.text(open)), ""),
             None => problems::syntax(end..end, "the expression ends where an operand is expected".into(), ""),
         };
     };
@@ -221,11 +219,7 @@ impl Convert<'_> {
                 span: self.bracketed(token).unwrap_or(here),
                 node: Node::List(list.elements.into_iter().map(|e| self.ast(e)).collect()),
             },
-            Expr::Map(map) => {
-                // Converted for nothing but their ranges: a map is refused whole.
-                let _ = map.entries.iter().map(|e| matches!(e.expr, EntryExpr::MapEntry(_)));
-                Ast { span: self.bracketed(token).unwrap_or(here), node: Node::Unsupported("a map") }
-            }
+            Expr::Map(_) => Ast { span: self.bracketed(token).unwrap_or(here), node: Node::Unsupported("a map") },
             Expr::Struct(_) => Ast { span: here, node: Node::Unsupported("a message") },
             Expr::Comprehension(_) | Expr::Unspecified => Ast { span: here, node: Node::Unsupported("this") },
         }
@@ -246,7 +240,7 @@ impl Convert<'_> {
             LiteralValue::Null => Node::Null,
             LiteralValue::Boolean(b) => Node::Bool(*b),
             LiteralValue::Int(i) => Node::Int(*i),
-            LiteralValue::UInt(u) => Node::Uint(*u),
+            LiteralValue::UInt(_) => Node::Uint,
             LiteralValue::Double(d) => {
                 Node::Double { text: if negative { format!("-{text}") } else { text.into() }, value: *d }
             }
@@ -260,7 +254,9 @@ impl Convert<'_> {
         let CallExpr { func_name: name, target, args } = call;
         let target = target.map(|t| Box::new(self.ast(*t)));
         let mut args: Vec<Ast> = args.into_iter().map(|a| self.ast(a)).collect();
-        if target.is_none() && let Some(ast) = self.operator(&name, &mut args, token, &here) {
+        if target.is_none()
+            && let Some(ast) = self.operator(&name, &mut args, token, &here)
+        {
             return ast;
         }
         // The token of a call is its opening parenthesis; the name stands before it.

@@ -5,12 +5,7 @@ use std::ops::Range;
 
 type Span = Range<usize>;
 
-pub(super) fn problem(
-    span: Span,
-    code: &'static str,
-    message: impl Into<String>,
-    help: impl Into<String>,
-) -> Problem {
+pub(super) fn problem(span: Span, code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Problem {
     Problem { span, code, message: message.into(), help: help.into() }
 }
 
@@ -42,7 +37,7 @@ pub(super) fn unknown_name<'k>(span: Span, what: &str, name: &str, known: impl I
 pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(distance, k)| *distance <= 1 + name.len().max(k.len()) / 4)
+        .filter(|(distance, _)| *distance <= (name.len() / 3).max(1) && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
 }

@@ -1,12 +1,7 @@
 //! Predicates over the record before it is decoded: the same language, over `value` or `schema`, and `record`.
 
 use super::{
-    Problem, RawExpr, RawTyped, Scope, check,
-    check::World,
-    lower::Lower,
-    parse, problems,
-    types::Ty,
-    value::Frame,
+    Problem, RawExpr, RawTyped, Scope, check, check::World, lower::Lower, parse, problems, types::Ty, value::Frame,
 };
 use crate::record::Record;
 
@@ -34,16 +29,8 @@ impl RawTyped {
         RawExpr(Box::new(move |record: &Record<'_>, schema: Option<&str>| {
             // Allocates only when the predicate makes a string or looks into an array.
             let arena = bumpalo::Bump::new();
-            let scope = Scope {
-                body: &[],
-                slots: &[],
-                added: &[],
-                added_at: &[],
-                item: &[],
-                record,
-                now: 0,
-                scratch: &arena,
-            };
+            let scope =
+                Scope { body: &[], slots: &[], added: &[], added_at: &[], item: &[], record, now: 0, scratch: &arena };
             get(&Frame { scope: &scope, schema, vars: None }).map_err(|fault| *fault)
         }))
     }

@@ -68,7 +68,6 @@ pub(super) enum Const {
     Str(String),
     Bytes(Vec<u8>),
     Timestamp(i64),
-    Local(i64),
     Duration(i64),
 }
 
@@ -76,7 +75,10 @@ pub(super) enum Const {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
     /// The field of this index in the view.
-    Field { view: u16, place: Place },
+    Field {
+        view: u16,
+        place: Place,
+    },
     Item,
     /// A loop's variable, counted from the outermost loop.
     Var(u16),
@@ -92,8 +94,6 @@ pub(super) struct Path {
     pub top: Shape,
     /// The value's node, without `or null`.
     pub leaf: Shape,
-    /// Whether the last field itself is nullable in its schema.
-    pub own_null: bool,
 }
 
 /// What the record's envelope has.
@@ -227,21 +227,5 @@ impl Expr {
     /// Whether `test` holds somewhere in the tree.
     pub fn any(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
         test(self) || self.children().iter().any(|c| c.any(test))
-    }
-
-    /// Whether it is the same for every record.
-    pub fn is_constant(&self) -> bool {
-        !self.any(&|e| {
-            matches!(
-                e.kind,
-                Kind::Path(_)
-                    | Kind::Var(_)
-                    | Kind::Envelope(_)
-                    | Kind::WriterSchema
-                    | Kind::Json
-                    | Kind::Now
-                    | Kind::Loop(_)
-            )
-        })
     }
 }

@@ -105,8 +105,11 @@ impl Typed {
     /// The Avro type that a field set to this expression has.
     pub fn avro(&self) -> Schema {
         match &self.expr.kind {
-            Kind::Path(path) => types::avro_of(&path.leaf, matches!(self.expr.ty, Ty::Nullable(_))),
-            _ => types::avro(&self.expr.ty),
+            Kind::Path(path) => {
+                let own = path.leaf.schema.subschema(path.leaf.node);
+                if matches!(self.expr.ty, Ty::Nullable(_)) { own.optional() } else { own }
+            }
+            _ => types::avro(&self.expr.ty, self.expr.any(&fits::fine)),
         }
     }
 

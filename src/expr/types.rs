@@ -106,9 +106,6 @@ impl Ty {
     pub fn is_dyn(&self) -> bool {
         matches!(self, Ty::Dyn(_))
     }
-    pub fn is_number(&self) -> bool {
-        matches!(self, Ty::Int | Ty::Double | Ty::Decimal { .. })
-    }
 
     /// Whether both are the same type, wherever their bytes are.
     pub fn same(&self, other: &Ty) -> bool {
@@ -169,103 +166,41 @@ impl fmt::Display for Type {
 }
 
 /// The Avro schema that a value of a type has by itself; nodes that bytes follow already are taken over.
-pub(super) fn avro(ty: &Ty) -> Schema {
-    let mut build = Build::default();
-    let root = build.node(ty);
-    Schema::from_nodes(build.nodes, root)
+///
+/// Instants are milliseconds, which tools of every age read; `fine` where some are read as microseconds.
+pub(super) fn avro(ty: &Ty, fine: bool) -> Schema {
+    let of = Schema::of;
+    match ty {
+        Ty::Null => of(Kind::Null, None),
+        Ty::Bool => of(Kind::Boolean, None),
+        Ty::Int => of(Kind::Long, None),
+        Ty::Double => of(Kind::Double, None),
+        Ty::Decimal { precision, scale } => {
+            of(Kind::Bytes, Some(Logical::Decimal { precision: *precision, scale: *scale }))
+        }
+        // JSON that nothing has been said about is its text.
+        Ty::String | Ty::Dyn(None) => of(Kind::String, None),
+        Ty::Bytes => of(Kind::Bytes, None),
+        Ty::Timestamp if fine => of(Kind::Long, Some(Logical::TimestampMicros)),
+        Ty::Timestamp => of(Kind::Long, Some(Logical::TimestampMillis)),
+        Ty::Local if fine => of(Kind::Long, Some(Logical::LocalTimestampMicros)),
+        Ty::Local => of(Kind::Long, Some(Logical::LocalTimestampMillis)),
+        Ty::Duration => of(Kind::Long, Some(Logical::TimeMicros)),
+        Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) | Ty::Message(shape) | Ty::Dyn(Some(shape)) => {
+            shape.schema.subschema(shape.node)
+        }
+        Ty::List(item, None) => around(&avro(item, fine), Kind::Array),
+        Ty::Map(value, None) => around(&avro(value, fine), Kind::Map),
+        Ty::Nullable(inner) => avro(inner, fine).optional(),
+    }
 }
 
-/// The schema below one node, as a schema of its own.
-pub(super) fn avro_of(shape: &Shape, nullable: bool) -> Schema {
-    let mut build = Build::default();
-    let mut root = build.copy(shape);
-    if nullable {
-        root = build.with_null(root);
-    }
-    Schema::from_nodes(build.nodes, root)
-}
-
-#[derive(Default)]
-struct Build {
-    nodes: Vec<Node>,
-    /// Nodes copied so far, by the address of their schema.
-    copied: Vec<(*const Schema, NodeId, NodeId)>,
-}
-
-impl Build {
-    fn push(&mut self, kind: Kind, logical: Option<Logical>) -> NodeId {
-        self.nodes.push(Node { kind, logical });
-        NodeId(self.nodes.len() as u32 - 1)
-    }
-
-    fn node(&mut self, ty: &Ty) -> NodeId {
-        match ty {
-            Ty::Null => self.push(Kind::Null, None),
-            Ty::Bool => self.push(Kind::Boolean, None),
-            Ty::Int => self.push(Kind::Long, None),
-            Ty::Double => self.push(Kind::Double, None),
-            Ty::Decimal { precision, scale } => {
-                let (precision, scale) = (*precision, *scale);
-                self.push(Kind::Bytes, Some(Logical::Decimal { precision, scale }))
-            }
-            Ty::String => self.push(Kind::String, None),
-            Ty::Bytes => self.push(Kind::Bytes, None),
-            Ty::Timestamp => self.push(Kind::Long, Some(Logical::TimestampMillis)),
-            Ty::Local => self.push(Kind::Long, Some(Logical::LocalTimestampMillis)),
-            Ty::Duration => self.push(Kind::Long, Some(Logical::TimeMicros)),
-            Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) | Ty::Message(shape) | Ty::Dyn(Some(shape)) => {
-                self.copy(shape)
-            }
-            Ty::List(item, None) => {
-                let item = self.node(item);
-                self.push(Kind::Array(item), None)
-            }
-            Ty::Map(value, None) => {
-                let value = self.node(value);
-                self.push(Kind::Map(value), None)
-            }
-            Ty::Dyn(None) => self.push(Kind::String, None),
-            Ty::Nullable(inner) => {
-                let inner = self.node(inner);
-                self.with_null(inner)
-            }
-        }
-    }
-
-    fn with_null(&mut self, inner: NodeId) -> NodeId {
-        let branches = match &self.nodes[inner.0 as usize].kind {
-            Kind::Null => return inner,
-            Kind::Union(branches) => branches.clone(),
-            _ => vec![inner],
-        };
-        if branches.iter().any(|b| matches!(self.nodes[b.0 as usize].kind, Kind::Null)) {
-            return inner;
-        }
-        let null = self.push(Kind::Null, None);
-        self.push(Kind::Union([vec![null], branches].concat()), None)
-    }
-
-    /// Recursive types come round to a node that is copied already; depth is that of the schema's text.
-    fn copy(&mut self, shape: &Shape) -> NodeId {
-        let key = (Arc::as_ptr(&shape.schema), shape.node);
-        if let Some((_, _, done)) = self.copied.iter().find(|(s, n, _)| (*s, *n) == key) {
-            return *done;
-        }
-        let node = shape.schema.node(shape.node);
-        let id = self.push(Kind::Null, node.logical);
-        self.copied.push((key.0, key.1, id));
-        let mut kind = node.kind.clone();
-        match &mut kind {
-            Kind::Array(inner) | Kind::Map(inner) => *inner = self.copy(&shape.at(*inner)),
-            Kind::Union(branches) => branches.iter_mut().for_each(|b| *b = self.copy(&shape.at(*b))),
-            Kind::Record(record) => {
-                record.fields.iter_mut().for_each(|field| field.node = self.copy(&shape.at(field.node)));
-            }
-            _ => {}
-        }
-        self.nodes[id.0 as usize].kind = kind;
-        id
-    }
+/// An array or map of a schema.
+fn around(inner: &Schema, kind: fn(NodeId) -> Kind) -> Schema {
+    let mut nodes: Vec<Node> = (0..inner.len()).map(|i| inner.node(NodeId(i as u32)).clone()).collect();
+    nodes.push(Node { kind: kind(inner.root()), logical: None });
+    let root = NodeId(nodes.len() as u32 - 1);
+    Schema::from_nodes(nodes, root)
 }
 
 /// The name that messages give a node's type.

@@ -28,7 +28,11 @@ impl Checker<'_> {
             return Some(self.var(i, span));
         }
         let bare = |what: &str| {
-            problems::mismatch(span.clone(), format!("`{what}` has no value of its own"), format!("name a field of it: `{what}.…`"))
+            problems::mismatch(
+                span.clone(),
+                format!("`{what}` has no value of its own"),
+                format!("name a field of it: `{what}.…`"),
+            )
         };
         match (name, self.world) {
             ("record", _) => self.fail(bare("record")),
@@ -49,7 +53,8 @@ impl Checker<'_> {
         let mut problem =
             problems::unknown_name(span, "before decoding there is no", name, [known, "record"].into_iter());
         if name == "value" {
-            problem.help = "only JSON can be looked into before it is decoded; here there are `schema` and `record`".into();
+            problem.help =
+                "only JSON can be looked into before it is decoded; here there are `schema` and `record`".into();
         } else if name == "schema" {
             problem.help = "JSON has no schema; here there are `value` and `record`".into();
         } else if json && !problem.help.starts_with("there is `") {
@@ -91,10 +96,8 @@ impl Checker<'_> {
     fn path(&self, root: Root, steps: Vec<u16>, top: Shape, span: Range<usize>) -> Expr {
         let mut nullable = false;
         let mut shape = top.clone();
-        let mut own_null = false;
         for depth in 0..=steps.len() {
             let (solid, null) = shape.solid();
-            own_null = null;
             let facts: Vec<FactStep> = steps.iter().take(depth).map(|s| FactStep::Field(*s)).collect();
             nullable |= null && !self.known(FactRoot::Path(root), &facts);
             shape = match (steps.get(depth), solid.kind()) {
@@ -107,7 +110,7 @@ impl Checker<'_> {
         }
         let ty = Ty::of(&shape);
         let ty = if nullable { ty.nullable() } else { ty };
-        Expr::new(ty, span, Kind::Path(Path { root, steps, top, leaf: shape, own_null }))
+        Expr::new(ty, span, Kind::Path(Path { root, steps, top, leaf: shape }))
     }
 
     pub(super) fn select(&mut self, of: &Ast, field: &str, at: &Range<usize>, span: Range<usize>) -> Option<Expr> {
@@ -139,7 +142,11 @@ impl Checker<'_> {
                     (Ty::String | Ty::Bytes | Ty::List(..), "length" | "len" | "size" | "count") => {
                         format!("write `size({})`", self.text(&e.span))
                     }
-                    (Ty::List(..), _) => format!("write `{}[0].{field}`, or look into all: `{}.exists(x, x.{field} …)`", self.text(&e.span), self.text(&e.span)),
+                    (Ty::List(item, _), _) if matches!(item.solid(), Ty::Message(_)) => format!(
+                        "write `{}[0].{field}`, or look into all: `{}.exists(x, x.{field} …)`",
+                        self.text(&e.span),
+                        self.text(&e.span)
+                    ),
                     _ => String::new(),
                 };
                 self.fail(problems::mismatch(at.clone(), message, help))

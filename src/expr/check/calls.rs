@@ -180,7 +180,13 @@ impl Checker<'_> {
         for e in &exprs {
             ty = match self.common(&ty, &e.ty) {
                 Some(ty) if is_ordered(&ty) => ty,
-                _ => return self.fail(problems::mismatch(span, format!("`{name}` does not compare {} with {}", ty, e.ty), "")),
+                _ => {
+                    return self.fail(problems::mismatch(
+                        span,
+                        format!("`{name}` does not compare {} with {}", ty, e.ty),
+                        "",
+                    ));
+                }
             };
         }
         let exprs = exprs.into_iter().map(|e| self.coerce(e, &ty)).collect();
@@ -223,7 +229,8 @@ impl Checker<'_> {
         if named.is_empty() {
             return self.unknown_function(name, at, target, args);
         }
-        let operands: Vec<Option<Expr>> = target.into_iter().chain(args).map(|a| self.solid(a, Want::Nothing)).collect();
+        let operands: Vec<Option<Expr>> =
+            target.into_iter().chain(args).map(|a| self.solid(a, Want::Nothing)).collect();
         let operands: Vec<Expr> = operands.into_iter().collect::<Option<_>>()?;
         let fits = |s: &&&'static Signature| {
             s.member == target.is_some()
@@ -293,7 +300,11 @@ impl Checker<'_> {
             (true, Some((on, rest))) => format!("{on}.{name}({})", rest.join(", ")),
             _ => format!("{name}({})", types.join(", ")),
         };
-        self.fail(problems::arguments(span, format!("there is no `{found}`"), format!("there is {}", usages.join(", "))))
+        self.fail(problems::arguments(
+            span,
+            format!("there is no `{found}`"),
+            format!("there is {}", usages.join(", ")),
+        ))
     }
 
     fn unknown_function<T>(&mut self, name: &str, at: &Span, target: Option<&Ast>, args: &[Ast]) -> Option<T> {
@@ -317,8 +328,5 @@ impl Checker<'_> {
 }
 
 fn is_ordered(ty: &Ty) -> bool {
-    matches!(
-        ty,
-        Ty::Int | Ty::Double | Ty::Decimal { .. } | Ty::String | Ty::Timestamp | Ty::Local | Ty::Duration
-    )
+    matches!(ty, Ty::Int | Ty::Double | Ty::Decimal { .. } | Ty::String | Ty::Timestamp | Ty::Local | Ty::Duration)
 }

@@ -40,11 +40,11 @@ impl Checker<'_> {
         let equality = matches!(op, Binary::Eq | Binary::Ne);
         match &common {
             Ty::Message(_) | Ty::Map(..) => {
-                let message = format!("`{}` does not compare {common}s", op.symbol());
+                let message = format!("`{}` does not compare values of type {common}", op.symbol());
                 return self.fail(problems::mismatch(span, message, "compare their fields"));
             }
             Ty::List(..) if !equality => {
-                let message = format!("`{}` does not order {common}s", op.symbol());
+                let message = format!("`{}` does not order values of type {common}", op.symbol());
                 return self.fail(problems::mismatch(span, message, ""));
             }
             _ => {}
@@ -117,7 +117,11 @@ impl Checker<'_> {
                 return self.apart(Binary::In, &a, &Expr::new(element, b.span.clone(), b.kind.clone()), span);
             };
             if let Ty::Message(_) | Ty::List(..) | Ty::Map(..) = common {
-                return self.fail(problems::mismatch(span, format!("`in` does not compare {common}s"), ""));
+                return self.fail(problems::mismatch(
+                    span,
+                    format!("`in` does not compare values of type {common}"),
+                    "",
+                ));
             }
             if let Ty::Decimal { .. } = common
                 && let Kind::List(items) = b.kind
@@ -135,6 +139,7 @@ impl Checker<'_> {
         use Ty::{Bytes, Decimal, Double, Duration, Int, Local, String, Timestamp};
         let (ta, tb) = (self.text(&a.span).to_owned(), self.text(&b.span).to_owned());
         let constant = |e: &Expr| e.constant().is_some();
+        let number = |e: &Expr| matches!(e.constant(), Some(Const::Str(s)) if s.parse::<f64>().is_ok());
         let help = match (&a.ty, &b.ty) {
             (Timestamp, Local) | (Local, Timestamp) => return self.fail(problems::mixed_time(span)),
             (Int, Double) => format!("convert: `double({ta})`"),
@@ -144,8 +149,12 @@ impl Checker<'_> {
             (Timestamp, String) if constant(b) => format!("convert: `timestamp({tb})`"),
             (String, Timestamp) if constant(a) => format!("convert: `timestamp({ta})`"),
             (Duration, String) if constant(b) => format!("convert: `duration({tb})`"),
-            (String, Int | Double | Decimal { .. }) if constant(a) => "a number has no quotes".into(),
-            (Int | Double | Decimal { .. }, String) if constant(b) => "a number has no quotes".into(),
+            (String, Int | Double | Decimal { .. }) if number(a) && op != Binary::Add => {
+                "a number has no quotes".into()
+            }
+            (Int | Double | Decimal { .. }, String) if number(b) && op != Binary::Add => {
+                "a number has no quotes".into()
+            }
             (Bytes, String) if matches!(a.kind, Kind::Envelope(Envelope::Key)) => {
                 "the record's key is bytes: `string(record.key)`".into()
             }

@@ -88,12 +88,9 @@ impl Checker<'_> {
             Node::Null => Some(Expr::new(Ty::Null, span, Kind::Const(Const::Null))),
             Node::Bool(b) => Some(Expr::new(Ty::Bool, span, Kind::Const(Const::Bool(*b)))),
             Node::Int(i) => Some(integer(*i, span, want)),
-            Node::Uint(_) => self.fail(problems::problem(
-                span,
-                "unsupported",
-                "Avro has no unsigned integers",
-                "leave the `u` out",
-            )),
+            Node::Uint => {
+                self.fail(problems::problem(span, "unsupported", "Avro has no unsigned integers", "leave the `u` out"))
+            }
             Node::Double { text, value } => self.number(text, *value, span, want),
             Node::Str(s) => Some(Expr::new(Ty::String, span, Kind::Const(Const::Str(s.clone())))),
             Node::Bytes(b) => Some(Expr::new(Ty::Bytes, span, Kind::Const(Const::Bytes(b.clone())))),
@@ -171,7 +168,7 @@ impl Checker<'_> {
             exprs.push(self.expr(item, want));
         }
         let exprs: Vec<Expr> = exprs.into_iter().collect::<Option<_>>()?;
-        let mut ty = Ty::Null;
+        let mut ty = exprs.first().map_or(Ty::Null, |e| e.ty.clone());
         for e in &exprs {
             ty = match self.common(&ty, &e.ty) {
                 Some(ty) => ty,

@@ -94,7 +94,9 @@ fn string<'r>(arena: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
     let written = match args[0] {
         Val::Str(s) => return Ok(Val::Str(s)),
         Val::Bytes(b) => {
-            return std::str::from_utf8(b).map(Val::Str).map_err(|_| fault("bad-conversion", "the bytes are not UTF-8"));
+            return std::str::from_utf8(b)
+                .map(Val::Str)
+                .map_err(|_| fault("bad-conversion", "the bytes are not UTF-8"));
         }
         Val::Bool(b) => return Ok(Val::Str(if b { "true" } else { "false" })),
         Val::Int(n) => write!(made, "{n}"),
@@ -102,10 +104,7 @@ fn string<'r>(arena: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
         Val::Decimal(d) => write!(made, "{d}"),
         Val::Timestamp(t) => write!(made, "{}", timestamp_text(t)),
         Val::Local(t) => write!(made, "{}", timestamp_text(t).trim_end_matches('Z')),
-        Val::Duration(d) => {
-            let seconds = Decimal::new(i128::from(d), 6).to_string();
-            write!(made, "{}s", seconds.trim_end_matches('0').trim_end_matches('.'))
-        }
+        Val::Duration(d) => write!(made, "{}", duration_text(d)),
         other => return Err(wrong("a value that has a text", &other)),
     };
     written.map_err(|_| bad("this", "a string"))?;
@@ -115,6 +114,12 @@ fn string<'r>(arena: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
 /// RFC 3339 of microseconds since the epoch; the number itself outside the years that it has.
 pub(in crate::expr) fn timestamp_text(micros: i64) -> String {
     jiff::Timestamp::from_microsecond(micros).map_or_else(|_| format!("{micros} µs"), |t| t.to_string())
+}
+
+/// As CEL writes a duration: seconds.
+pub(in crate::expr) fn duration_text(micros: i64) -> String {
+    let seconds = Decimal::new(i128::from(micros), 6).to_string();
+    format!("{}s", seconds.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn timestamp<'r>(_: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
@@ -135,9 +140,9 @@ fn timestamp<'r>(_: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
 fn duration<'r>(_: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
     match args[0] {
         Val::Duration(d) => Ok(Val::Duration(d)),
-        Val::Str(s) => {
-            parse_duration(s).map(Val::Duration).ok_or_else(|| bad(format!("'{s}'"), "a duration such as 1h30m or 2.5s"))
-        }
+        Val::Str(s) => parse_duration(s)
+            .map(Val::Duration)
+            .ok_or_else(|| bad(format!("'{s}'"), "a duration such as 1h30m or 2.5s")),
         other => Err(wrong("a duration", &other)),
     }
 }

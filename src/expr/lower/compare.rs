@@ -57,12 +57,13 @@ impl Lower<'_, '_> {
             return self.compare(turned(op), b, a);
         }
         match (&a.ty, &b.ty) {
-            (Ty::Int, Ty::Int) | (Ty::Timestamp, Ty::Timestamp) | (Ty::Local, Ty::Local) | (Ty::Duration, Ty::Duration) => {
+            (Ty::Int, Ty::Int)
+            | (Ty::Timestamp, Ty::Timestamp)
+            | (Ty::Local, Ty::Local)
+            | (Ty::Duration, Ty::Duration) => {
                 let get = self.int(a);
                 match b.constant() {
-                    Some(Const::Int(n) | Const::Timestamp(n) | Const::Local(n) | Const::Duration(n)) => {
-                        compared_with(op, get, *n)
-                    }
+                    Some(Const::Int(n) | Const::Timestamp(n) | Const::Duration(n)) => compared_with(op, get, *n),
                     _ => compared(op, get, self.int(b)),
                 }
             }
@@ -132,10 +133,9 @@ impl Lower<'_, '_> {
                 let (a, b) = (a(f)?, b(f)?);
                 let nan = matches!(a, Val::Double(d) if d.is_nan()) || matches!(b, Val::Double(d) if d.is_nan());
                 match a.order(b) {
-                    None if !nan => Err(fault(
-                        "bad-conversion",
-                        format!("`{text}`: {} and {} have no order", a.name(), b.name()),
-                    )),
+                    None if !nan => {
+                        Err(fault("bad-conversion", format!("`{text}`: {} and {} have no order", a.name(), b.name())))
+                    }
                     order => Ok(holds(op, order)),
                 }
             }),

@@ -87,7 +87,10 @@ pub(super) enum Decode {
     Text,
     Bytes,
     Fixed(usize),
-    Decimal { fixed: Option<usize>, scale: u32 },
+    Decimal {
+        fixed: Option<usize>,
+        scale: u32,
+    },
     Enum(Vec<String>),
     Union(Vec<Decode>),
     /// A nullable value, its index first: null's index, how many branches, the value.
@@ -119,9 +122,7 @@ impl Decode {
             (Kind::Fixed(f), _) => Decode::Fixed(f.size),
             (Kind::String, _) => Decode::Text,
             (Kind::Enum(e), _) => Decode::Enum(e.symbols.clone()),
-            (Kind::Union(branches), _) => {
-                Decode::Union(branches.iter().map(|b| Decode::new(&shape.at(*b))).collect())
-            }
+            (Kind::Union(branches), _) => Decode::Union(branches.iter().map(|b| Decode::new(&shape.at(*b))).collect()),
             (Kind::Array(_) | Kind::Map(_) | Kind::Record(_), _) => Decode::Place,
         }
     }

@@ -92,7 +92,10 @@ impl Lower<'_, '_> {
             (Val::Headers(headers), _) => {
                 let mut keys = List::new_in(f.scope.scratch);
                 for header in headers {
-                    keys.push(Val::Str(std::str::from_utf8(header.name).map_err(|_| not_utf8())?));
+                    keys.push(Val::Str(
+                        std::str::from_utf8(header.name)
+                            .map_err(|_| not_utf8(&String::from_utf8_lossy(header.name)))?,
+                    ));
                 }
                 Ok(Val::List(keys.into_bump_slice()))
             }
@@ -227,7 +230,7 @@ impl Lower<'_, '_> {
                 // The last header of a name counts, as in Kafka's own clients.
                 let found = f.scope.record.headers.iter().rev().find(|h| h.name == key.as_bytes());
                 match found.and_then(|h| h.value) {
-                    Some(value) => std::str::from_utf8(value).map(|s| Some(Val::Str(s))).map_err(|_| not_utf8()),
+                    Some(value) => std::str::from_utf8(value).map(|s| Some(Val::Str(s))).map_err(|_| not_utf8(key)),
                     None => Ok(None),
                 }
             });
@@ -245,7 +248,9 @@ impl Lower<'_, '_> {
                 Ok(n) => json::below(f.scope.scratch, text, PointerNode::Index(n)),
                 Err(_) => Ok(None),
             },
-            (Val::Json(text), Val::Str(k), _) => json::below(f.scope.scratch, text, PointerNode::Key(k.to_owned().into())),
+            (Val::Json(text), Val::Str(k), _) => {
+                json::below(f.scope.scratch, text, PointerNode::Key(k.to_owned().into()))
+            }
             _ => Ok(None),
         })
     }
@@ -280,6 +285,6 @@ fn leaf(shape: &Shape, steps: &[u16]) -> Shape {
     at
 }
 
-fn not_utf8() -> Box<crate::expr::Fault> {
-    fault("header-not-utf8", "the header is not UTF-8")
+fn not_utf8(header: &str) -> Box<crate::expr::Fault> {
+    fault("header-not-utf8", format!("header `{header}` is not UTF-8"))
 }

@@ -60,9 +60,7 @@ impl Range {
     /// An element handed on as a value.
     fn value<'r>(&self, f: &Frame<'_, 'r>, value: Val<'r>) -> Res<Val<'r>> {
         match (self, value) {
-            (Range::Encoded(_, _, elements), Val::At(bytes, at)) => {
-                elements.decode.value(f.scope.scratch, bytes, at)
-            }
+            (Range::Encoded(_, _, elements), Val::At(bytes, at)) => elements.decode.value(f.scope.scratch, bytes, at),
             (_, value) => Ok(value),
         }
     }

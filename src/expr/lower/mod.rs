@@ -126,7 +126,9 @@ impl<'l, 'p> Lower<'l, 'p> {
                 let (inner, regex) = (self.text(inner), regex.clone());
                 Box::new(move |f| inner(f).map(|s| regex.is_match(s)))
             }
-            Kind::Loop(l) if l.kind != super::tree::Macro::Filter && l.kind != super::tree::Macro::Map => self.quantifier(l),
+            Kind::Loop(l) if l.kind != super::tree::Macro::Filter && l.kind != super::tree::Macro::Map => {
+                self.quantifier(l)
+            }
             Kind::Call(signature, args) => match self.text_test(signature.name, args) {
                 Some(test) => test,
                 None => self.unwrapped(e, |v| match v {
@@ -267,7 +269,6 @@ fn constant(c: &Const) -> GetVal {
         Const::Double(d) => val_fn(move |_| Ok(Val::Double(d))),
         Const::Decimal(d) => val_fn(move |_| Ok(Val::Decimal(d))),
         Const::Timestamp(t) => val_fn(move |_| Ok(Val::Timestamp(t))),
-        Const::Local(t) => val_fn(move |_| Ok(Val::Local(t))),
         Const::Duration(d) => val_fn(move |_| Ok(Val::Duration(d))),
         Const::Str(s) => val_fn(move |f| Ok(Val::Str(f.scope.scratch.alloc_str(&s)))),
         Const::Bytes(b) => val_fn(move |f| Ok(Val::Bytes(f.scope.scratch.alloc_slice_copy(&b)))),

@@ -4,7 +4,7 @@ use super::{Get, Lower, at_scale, encoded};
 use crate::{
     codec::Decimal,
     expr::{
-        functions::{decimal_of, timestamp_text},
+        functions::{decimal_of, duration_text, timestamp_text},
         parse::Binary,
         tree::{Const, Expr, Kind},
         types::Ty,
@@ -26,7 +26,7 @@ impl Lower<'_, '_> {
     /// Integers, and instants, local times and durations in microseconds.
     pub(super) fn int(&mut self, e: &Expr) -> Get<i64> {
         match &e.kind {
-            Kind::Const(Const::Int(i) | Const::Timestamp(i) | Const::Local(i) | Const::Duration(i)) => {
+            Kind::Const(Const::Int(i) | Const::Timestamp(i) | Const::Duration(i)) => {
                 let i = *i;
                 Box::new(move |_| Ok(i))
             }
@@ -232,7 +232,7 @@ impl Lower<'_, '_> {
 fn shown(ty: &Ty) -> fn(i64) -> String {
     match ty {
         Ty::Timestamp | Ty::Local => timestamp_text,
-        Ty::Duration => |d| format!("{d} µs"),
+        Ty::Duration => duration_text,
         _ => |n| n.to_string(),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     codec::{Layout, Scanner, write},
     expr::{
         fits::{self, alike},
-        functions::timestamp_text,
+        functions::{duration_text, timestamp_text},
         tree::{Expr, Kind as ExprKind},
         value::{Frame, Res, Val, fault, missing, whole, wrong},
     },
@@ -28,11 +28,15 @@ impl Lower<'_, '_> {
         }
         let floor = e.any(&|e| matches!(e.kind, ExprKind::Now));
         let encode = Encode::new(&e.ty, &solid, floor);
+        let text = self.text_of(&e.span);
         let get = self.argument(e);
         Box::new(move |f, out| {
             let value = get(f)?;
             let Some(at) = begin(out, index, matches!(value, Val::Null), &encode)? else { return Ok(None) };
-            encode.put(value, out)?;
+            encode.put(value, out).map_err(|mut fault| {
+                fault.message = format!("`{text}`: {}", fault.message);
+                fault
+            })?;
             Ok(Some(at))
         })
     }
@@ -122,6 +126,8 @@ enum Encode {
         what: &'static str,
     },
     Array(Box<Encode>),
+    /// An element whose bytes are alike.
+    Element(Scanner),
     Nullable {
         null: usize,
         some: usize,
@@ -173,7 +179,9 @@ impl Encode {
                 Encode::Branch(index, Box::new(inner))
             }
             // `fits` lets these through only where the bytes are alike.
-            (Kind::Map(_) | Kind::Record(_), _) => Encode::Copy,
+            (Kind::Map(_) | Kind::Record(_), _) => {
+                Encode::Element(Layout::new(target.schema.clone(), target.node).build())
+            }
         }
     }
 
@@ -239,10 +247,11 @@ impl Encode {
             }
             (Encode::Time { unit, most, what, .. }, Val::Duration(d)) => {
                 if !(0..*most).contains(&d) || d.rem_euclid(*unit) != 0 {
-                    return Err(fault("overflow", format!("a duration of {d} µs is no {what}")));
+                    return Err(fault("overflow", format!("a duration of {} is no {what}", duration_text(d))));
                 }
                 write::long(out, d / unit);
             }
+            (Encode::Element(scanner), Val::At(bytes, at)) => out.extend_from_slice(whole_value(scanner, bytes, at)?),
             (Encode::Array(inner), Val::List(items)) => {
                 if !items.is_empty() {
                     write::index(out, items.len());
