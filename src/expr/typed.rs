@@ -76,6 +76,7 @@ pub struct Places<'l> {
 }
 
 /// A compiled predicate.
+#[allow(clippy::type_complexity)]
 pub struct BoolExpr(pub Box<dyn for<'r> Fn(&Scope<'r>) -> Result<bool, Fault> + Send>);
 
 /// A compiled value: appends its Avro bytes, union index included, and says where the value itself begins

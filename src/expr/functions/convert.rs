@@ -159,7 +159,7 @@ fn parse_duration(text: &str) -> Option<i64> {
     let mut total = Decimal::new(0, 6);
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number = Decimal::parse(rest[..end].as_bytes())?;
+        let number = Decimal::parse(&rest.as_bytes()[..end])?;
         let unit_end = rest[end..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |i| end + i);
         let unit = match &rest[end..unit_end] {
             "d" => 86_400_000_000,

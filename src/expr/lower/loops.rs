@@ -15,7 +15,7 @@ use bumpalo::collections::Vec as List;
 /// What a loop goes over, and how its variable is seen.
 enum Range {
     /// The element's layout, and what hands the element on as a value.
-    Encoded(GetVal, Scanner, Elements),
+    Encoded(GetVal, Box<(Scanner, Elements)>),
     Made(GetVal),
 }
 
@@ -28,7 +28,8 @@ impl Range {
         mut each: impl FnMut(&Frame<'_, 'r>, Val<'r>) -> Res<bool>,
     ) -> Res<()> {
         match self {
-            Range::Encoded(get, scanner, _) => {
+            Range::Encoded(get, parts) => {
+                let scanner = &parts.0;
                 let Val::At(bytes, at) = get(f)? else { return Ok(()) };
                 let mut items = Items::new(scanner, bytes, at);
                 loop {
@@ -60,7 +61,7 @@ impl Range {
     /// An element handed on as a value.
     fn value<'r>(&self, f: &Frame<'_, 'r>, value: Val<'r>) -> Res<Val<'r>> {
         match (self, value) {
-            (Range::Encoded(_, _, elements), Val::At(bytes, at)) => elements.decode.value(f.scope.scratch, bytes, at),
+            (Range::Encoded(_, parts), Val::At(bytes, at)) => parts.1.decode.value(f.scope.scratch, bytes, at),
             (_, value) => Ok(value),
         }
     }
@@ -86,7 +87,7 @@ impl Lower<'_, '_> {
         let layout = self.vars.pop().flatten();
         let elements = encoded.and_then(|(array, _)| Elements::new(&array));
         let range = match (layout, elements) {
-            (Some(layout), Some(elements)) => Range::Encoded(range, layout.build(), elements),
+            (Some(layout), Some(elements)) => Range::Encoded(range, Box::new((layout.build(), elements))),
             _ => Range::Made(range),
         };
         (range, depth, parts)
