@@ -38,6 +38,10 @@ impl Decimal {
     /// Reads a JSON number, exactly: `-12.50`, `1e-3`. Leading zeros and a plus are tolerated, an empty text is not.
     /// `None` where it is no number, or has more digits than 128 bits hold.
     pub fn parse(text: &[u8]) -> Option<Decimal> {
+        short(text).or_else(|| Decimal::parse_any(text))
+    }
+
+    fn parse_any(text: &[u8]) -> Option<Decimal> {
         let (negative, digits) = match text.split_first()? {
             (b'-', rest) => (true, rest),
             (b'+', rest) => (false, rest),
@@ -85,7 +89,10 @@ impl Decimal {
 
     /// The same number at another scale; `None` where digits would be lost or 128 bits do not hold it.
     pub fn rescale(self, scale: u32) -> Option<Decimal> {
-        let unscaled = if scale >= self.scale {
+        if scale == self.scale {
+            return Some(self);
+        }
+        let unscaled = if scale > self.scale {
             if self.unscaled == 0 { 0 } else { self.unscaled.checked_mul(pow10(scale - self.scale)?)? }
         } else {
             match pow10(self.scale - scale) {
@@ -166,6 +173,32 @@ impl Decimal {
 #[inline]
 pub fn pow10(n: u32) -> Option<i128> {
     10i128.checked_pow(n)
+}
+
+/// The common form: digits and a point, few enough that a 64-bit number holds them.
+#[inline]
+fn short(text: &[u8]) -> Option<Decimal> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if digits.len() > 18 {
+        return None;
+    }
+    let (mut unscaled, mut count, mut point) = (0i64, 0, None);
+    for b in digits {
+        match b {
+            b'0'..=b'9' => {
+                unscaled = unscaled * 10 + i64::from(b - b'0');
+                count += 1;
+            }
+            b'.' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    let scale = count - point.unwrap_or(count);
+    let unscaled = i128::from(if negative { -unscaled } else { unscaled });
+    (count > 0).then_some(Decimal { unscaled, scale })
 }
 
 /// The digits after an `e`; bounded, so that an absurd exponent is just too large.
@@ -398,6 +431,14 @@ mod tests {
             prop_assert_eq!(Decimal::from_avro(bytes, scale).unwrap().unscaled, unscaled);
             let again = dec(&d.to_string());
             prop_assert_eq!(again, d);
+        }
+
+        #[test]
+        fn short_texts_read_as_long_ones_do(text in "-?[0-9]{0,12}[.]?[0-9]{0,8}") {
+            if let Some(d) = short(text.as_bytes()) {
+                let any = Decimal::parse_any(text.as_bytes()).unwrap();
+                prop_assert_eq!((d.unscaled, d.scale), (any.unscaled, any.scale));
+            }
         }
 
         #[test]

@@ -101,28 +101,12 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 Ok(unzigzag(u64::from(b)))
             }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Read<i64> {
-        let rest = self.body.get(self.at..).unwrap_or_default();
-        let mut value = 0u64;
-        for (i, &b) in rest.iter().take(10).enumerate() {
-            if i == 9 && b > 1 {
-                return Err(Flaw::Varint);
-            }
-            value |= u64::from(b & 0x7f) << (7 * i);
-            if b < 0x80 {
-                self.at += i + 1;
-                return Ok(unzigzag(value));
+            _ => {
+                let (value, length) = wide_varint(self.body.get(self.at..).unwrap_or_default())?;
+                self.at += length;
+                Ok(value)
             }
         }
-        Err(if rest.len() < 10 {
-            Flaw::Truncated { wanted: rest.len() as u64 + 1, left: rest.len() }
-        } else {
-            Flaw::Varint
-        })
     }
 
     /// # Errors
@@ -214,6 +198,21 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
+    /// Reads past a string: cheaper than [`Reader::text`] where it is ASCII.
+    ///
+    /// # Errors
+    /// As [`Reader::text`].
+    #[inline]
+    pub fn skip_text(&mut self) -> Read<()> {
+        let mut next = *self;
+        let bytes = next.bytes()?;
+        if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
+            return Err(Flaw::Utf8);
+        }
+        *self = next;
+        Ok(())
+    }
+
     /// The index of an enum's symbol.
     ///
     /// # Errors
@@ -289,6 +288,26 @@ pub struct Block {
     pub count: u64,
     /// The bytes of its items, where the writer says so.
     pub size: Option<u64>,
+}
+
+/// A varint of any length, and how many bytes it takes. By value, so that a reader can live in registers.
+#[inline(never)]
+fn wide_varint(rest: &[u8]) -> Read<(i64, usize)> {
+    let mut value = 0u64;
+    for (i, &b) in rest.iter().take(10).enumerate() {
+        if i == 9 && b > 1 {
+            return Err(Flaw::Varint);
+        }
+        value |= u64::from(b & 0x7f) << (7 * i);
+        if b < 0x80 {
+            return Ok((unzigzag(value), i + 1));
+        }
+    }
+    Err(if rest.len() < 10 {
+        Flaw::Truncated { wanted: rest.len() as u64 + 1, left: rest.len() }
+    } else {
+        Flaw::Varint
+    })
 }
 
 #[inline]

@@ -123,7 +123,7 @@ impl Scanner {
                 Op::Long => r.long().map(|_| ()),
                 Op::Skip(size) => r.skip(size),
                 Op::Bytes => r.bytes().map(|_| ()),
-                Op::Text => r.text().map(|_| ()),
+                Op::Text => r.skip_text(),
                 Op::Decimal => r.bytes().and_then(narrow),
                 Op::FixedDecimal(size) => r.fixed(size).and_then(narrow),
                 Op::Enum(symbols) => r.symbol(symbols as usize).map(|_| ()),
@@ -133,7 +133,9 @@ impl Scanner {
                     }
                 }),
                 Op::Union { .. } | Op::Array { .. } | Op::Map { .. } | Op::Call(_) => {
-                    self.nested(start as usize + pc, &mut r, slots, depth)?;
+                    *reader = r;
+                    self.nested(start as usize + pc, reader, slots, depth)?;
+                    r = *reader;
                     Ok(())
                 }
             };

@@ -33,6 +33,8 @@ impl Names {
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub name: Box<str>,
+    /// The name as a key that needs no escapes: `"name"`.
+    pub key: Box<str>,
     pub node: NodeId,
     /// The Avro bytes that stand for an absent field: its default, or null where the type takes null.
     pub absent: Option<Box<[u8]>>,
@@ -46,18 +48,15 @@ impl Fields {
             .map(|f| {
                 let default = f.default.as_ref().and_then(|value| schema.default_bytes(f.node, value).ok());
                 let absent = default.or_else(|| null(schema, f.node)).map(Vec::into_boxed_slice);
-                Field { name: f.name.as_str().into(), node: f.node, absent }
+                Field { name: f.name.as_str().into(), key: format!("\"{}\"", f.name).into(), node: f.node, absent }
             })
             .collect();
         Fields { names: Names::of(all.iter().map(|f| &*f.name)), all }
     }
 
-    /// The field of this name. `guess` is tried first: fields mostly come in one order.
+    /// The field of this name.
     #[inline]
-    pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
-        if self.all.get(guess).is_some_and(|f| *f.name == *name) {
-            return Some(guess);
-        }
+    pub fn find(&self, name: &str) -> Option<usize> {
         self.names.find(name)
     }
 

@@ -8,6 +8,7 @@ use super::{
     Refusal,
     compile::{JsonOptions, Program, Step},
     fail,
+    fields::Fields,
     numbers::{self, Moment},
     tokens::{Tokens, brief, too_deep},
     under,
@@ -344,29 +345,23 @@ impl<'w, 'j> Walk<'w, 'j> {
         let mut in_order = true;
         let mut open = !self.tokens.take(b'}');
         while open {
-            let key = self.tokens.string(self.buffer)?;
-            match fields.find(key.as_str(), next) {
-                Some(i) => {
-                    let field = &fields.all[i];
-                    if self.spans[first + i] != ABSENT {
-                        return Err(duplicate(&field.name));
-                    }
-                    self.tokens.expect(b':', "`:`")?;
-                    let start = self.out.len();
-                    self.value(field.node, depth + 1).map_err(|f| under(&field.name, f))?;
-                    self.spans[first + i] = start..self.out.len();
-                    in_order &= i == next;
-                    next = i + 1;
+            // Mostly it is the field that comes next: its key is compared where it stands.
+            let expected = fields.all.get(next).is_some_and(|f| self.tokens.take_token(&f.key));
+            let found = if expected { Some(next) } else { self.key(fields)? };
+            self.tokens.expect(b':', "`:`")?;
+            if let Some(i) = found {
+                let (field, span) = (&fields.all[i], first + i);
+                if self.spans[span] != ABSENT {
+                    return Err(duplicate(&field.name));
                 }
-                None if self.program.options.reject_unknown => {
-                    let name = key.as_str();
-                    return Err(under(&brief(name), fail("unknown-field", fields.unknown(name))));
-                }
-                None => {
-                    self.tokens.expect(b':', "`:`")?;
-                    self.tokens.skip(depth + 1, self.buffer)?;
-                    self.unknown = self.unknown.saturating_add(1);
-                }
+                let start = self.out.len();
+                self.value(field.node, depth + 1).map_err(|f| under(&field.name, f))?;
+                self.spans[span] = start..self.out.len();
+                in_order &= i == next;
+                next = i + 1;
+            } else {
+                self.tokens.skip(depth + 1, self.buffer)?;
+                self.unknown = self.unknown.saturating_add(1);
             }
             open = self.tokens.more(b'}', "`,` or `}`")?;
         }
@@ -375,6 +370,18 @@ impl<'w, 'j> Walk<'w, 'j> {
         }
         self.spans.truncate(first);
         Ok(())
+    }
+
+    /// A member's key: the field of this name, or none where unknown ones are only counted.
+    fn key(&mut self, fields: &Fields) -> Result<Option<usize>, Refusal> {
+        let key = self.tokens.string(self.buffer)?;
+        let name = key.as_str();
+        match fields.find(name) {
+            None if self.program.options.reject_unknown => {
+                Err(under(&brief(name), fail("unknown-field", fields.unknown(name))))
+            }
+            found => Ok(found),
+        }
     }
 
     /// Puts a record's fields into the schema's order, with what stands for the absent ones in between.
