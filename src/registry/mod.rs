@@ -1,1 +1,7 @@
-//! Confluent's schema registry: a client with a cache, and an embedded server.
+//! Schemas by id: the client of a Confluent schema registry, and a registry of our own.
+
+mod client;
+mod refusal;
+
+pub use client::{Answer, Client, Latest, Reference};
+pub use refusal::RegisterError;

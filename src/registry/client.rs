@@ -1,0 +1,343 @@
+//! The client of a schema registry. What a schema id means never changes, so it is asked once.
+
+use super::refusal::{Refusal, RegisterError, refusal};
+use crate::{
+    config,
+    failure::{Cause, Setback},
+    schema::Schema,
+};
+use schema_registry_converter::{
+    async_impl::schema_registry::{
+        SrSettings, get_all_versions, get_schema_by_id, get_schema_by_subject_and_version, is_compatible_schema,
+        perform_sr_call, post_schema,
+    },
+    error::SRCError,
+    schema_registry_common::{
+        RegisteredReference, RegisteredSchema, SchemaType, SrCall, SuppliedReference, SuppliedSchema,
+    },
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most schemas that one may refer to, directly and through others.
+const MAX_REFERENCES: usize = 1000;
+
+/// What the registry says about a schema id.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Schema(Arc<Schema>),
+    /// It does not know the id, now: the schema may be replicated a moment later.
+    Unknown,
+    /// It knows the id, and no Avro record can be read with it: why.
+    Unusable(Arc<str>),
+}
+
+/// The newest version of a subject.
+#[derive(Clone, Debug)]
+pub struct Latest {
+    pub id: u32,
+    pub version: u32,
+    pub text: String,
+}
+
+/// A schema that another refers to; registered before it, under its own subject.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// The full name that the referring schema uses.
+    pub name: String,
+    pub subject: String,
+    pub text: String,
+}
+
+/// A connection to a schema registry; cheap to clone, its cache is shared.
+#[derive(Clone)]
+pub struct Client {
+    settings: SrSettings,
+    /// As it may be shown: without user and password.
+    url: Arc<str>,
+    /// Answers that never change.
+    known: Arc<Mutex<HashMap<u32, Answer>>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.url)
+    }
+}
+
+impl Client {
+    /// Nothing is asked yet. A user makes it basic authentication; a password without a user is a bearer token.
+    /// Several URLs stand with commas between them and are tried in order.
+    ///
+    /// # Errors
+    /// A URL that is none, or a file of certificates that cannot be read.
+    pub fn new(registry: &config::Registry) -> Result<Client, Setback> {
+        let mut urls = Vec::new();
+        let (mut user, mut password) = (registry.user.clone(), registry.password.clone());
+        for text in registry.url.split(',').map(str::trim) {
+            let url = Url::parse(text)?;
+            user = user.or(url.user);
+            password = password.or(url.password);
+            urls.push(url.base);
+        }
+        let shown: Arc<str> = urls.join(",").into();
+        let mut urls = urls.into_iter();
+        let mut builder = SrSettings::new_builder(urls.next().unwrap_or_default());
+        for url in urls {
+            builder.add_url(url);
+        }
+        match (&user, &password) {
+            (Some(user), password) => {
+                builder.set_basic_authorization(user, password.as_deref());
+            }
+            (None, Some(token)) => {
+                builder.set_token_authorization(token);
+            }
+            (None, None) => {}
+        }
+        let mut http = reqwest::Client::builder().connect_timeout(TIMEOUT);
+        if let Some(ca) = &registry.ca {
+            let unreadable = |e: &dyn std::fmt::Display| {
+                stand(
+                    format!("certificates in {} cannot be read: {e}", ca.display()),
+                    "set [schema_registry] ca to a PEM file",
+                )
+            };
+            let pem = std::fs::read(ca).map_err(|e| unreadable(&e))?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| unreadable(&e))? {
+                http = http.add_root_certificate(certificate);
+            }
+        }
+        let settings = builder.set_timeout(TIMEOUT).build_with(http).map_err(|e| {
+            stand(format!("no connection to schema registry {shown} can be made: {e}"), "check [schema_registry]")
+        })?;
+        Ok(Client { settings, url: shown, known: Arc::default() })
+    }
+
+    /// The schema of this id, with the schemas that it refers to resolved into it.
+    ///
+    /// # Errors
+    /// The registry did not answer, or not as a registry does.
+    pub async fn schema(&self, id: u32) -> Result<Answer, Setback> {
+        if let Some(answer) = self.known().get(&id) {
+            return Ok(answer.clone());
+        }
+        let registered = match get_schema_by_id(id, &self.settings).await {
+            Ok(registered) => registered,
+            Err(e) => {
+                return match self.refusal(&e) {
+                    Refusal::NotFound => Ok(Answer::Unknown),
+                    other => Err(other.setback()),
+                };
+            }
+        };
+        let answer = match self.whole(registered).await? {
+            Ok(schema) => Answer::Schema(Arc::new(schema)),
+            Err(why) => Answer::Unusable(format!("schema {id} {why}").into()),
+        };
+        self.known().insert(id, answer.clone());
+        Ok(answer)
+    }
+
+    /// Registers a schema under a subject, its references first; the id it has there, also if it was registered before.
+    ///
+    /// # Errors
+    /// The subject's compatibility level or the registry's idea of a schema refuses it, or the environment does.
+    pub async fn register(&self, subject: &str, text: &str, references: &[Reference]) -> Result<u32, RegisterError> {
+        let references =
+            references.iter().map(|r| SuppliedReference::new(r.name.clone(), encoded(&r.subject), r.text.clone()));
+        let schema = supplied(text).with_references(references.collect());
+        match post_schema(&self.settings, encoded(subject), schema).await {
+            Ok(registered) => Ok(registered.id),
+            Err(e) => Err(self.refusal(&e).registering(subject)),
+        }
+    }
+
+    /// The id under which a subject has this schema; `None` if it does not have it.
+    ///
+    /// # Errors
+    /// The registry did not answer, or not as a registry does.
+    pub async fn id_of(&self, subject: &str, text: &str) -> Result<Option<u32>, Setback> {
+        let body = json!({ "schema": text, "schemaType": "AVRO" }).to_string();
+        let found = perform_sr_call(&self.settings, SrCall::PostForVersion(&encoded(subject), &body)).await;
+        Ok(self.found(found)?.and_then(|raw| raw.id))
+    }
+
+    /// The newest version of a subject; `None` for a subject that is not there.
+    ///
+    /// # Errors
+    /// The registry did not answer, or not as a registry does.
+    pub async fn latest(&self, subject: &str) -> Result<Option<Latest>, Setback> {
+        let found = get_schema_by_subject_and_version(&self.settings, &encoded(subject), None).await;
+        Ok(self.found(found)?.map(|r| Latest { id: r.id, version: r.version.unwrap_or_default(), text: r.schema }))
+    }
+
+    /// The versions of a subject; empty for a subject that is not there.
+    ///
+    /// # Errors
+    /// The registry did not answer, or not as a registry does.
+    pub async fn versions(&self, subject: &str) -> Result<Vec<u32>, Setback> {
+        let found = get_all_versions(&self.settings, encoded(subject)).await;
+        Ok(self.found(found)?.unwrap_or_default())
+    }
+
+    /// Whether the subject's compatibility level would let this schema in; a new subject takes any.
+    ///
+    /// # Errors
+    /// The registry did not answer, or not as a registry does.
+    pub async fn compatible(&self, subject: &str, text: &str) -> Result<bool, Setback> {
+        let found = is_compatible_schema(&self.settings, encoded(subject), supplied(text)).await;
+        Ok(self.found(found)?.unwrap_or(true))
+    }
+
+    /// Parses a schema together with everything it refers to; the inner error is the schema's own fault.
+    async fn whole(&self, registered: RegisteredSchema) -> Result<Result<Schema, String>, Setback> {
+        if registered.schema_type != SchemaType::Avro {
+            return Ok(Err(format!("is not Avro but {:?}", registered.schema_type)));
+        }
+        let mut texts: Vec<String> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut wanted: Vec<RegisteredReference> = registered.references;
+        while let Some(r) = wanted.pop() {
+            if !seen.insert((r.subject.clone(), r.version)) {
+                continue;
+            }
+            if seen.len() > MAX_REFERENCES {
+                return Ok(Err(format!("refers to more than {MAX_REFERENCES} schemas")));
+            }
+            let found = get_schema_by_subject_and_version(&self.settings, &encoded(&r.subject), Some(r.version)).await;
+            let Some(found) = self.found(found)? else {
+                return Ok(Err(format!(
+                    "refers to version {} of subject {}, which is not there",
+                    r.version, r.subject
+                )));
+            };
+            texts.push(found.schema);
+            wanted.extend(found.references);
+        }
+        let references: Vec<&str> = texts.iter().map(String::as_str).collect();
+        Ok(Schema::parse_with(&registered.schema, &references).map_err(|problems| {
+            let error = problems.iter().find(|p| p.is_error());
+            format!("is not a schema that Avro allows: {}", error.map(ToString::to_string).unwrap_or_default())
+        }))
+    }
+
+    /// `None` where the registry says that there is no such subject, version or schema.
+    fn found<T>(&self, answer: Result<T, SRCError>) -> Result<Option<T>, Setback> {
+        match answer {
+            Ok(found) => Ok(Some(found)),
+            Err(e) => match self.refusal(&e) {
+                Refusal::NotFound => Ok(None),
+                other => Err(other.setback()),
+            },
+        }
+    }
+
+    fn refusal(&self, e: &SRCError) -> Refusal {
+        refusal(&self.url, e)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Answer>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn supplied(text: &str) -> SuppliedSchema {
+    SuppliedSchema::new(None, SchemaType::Avro, text.to_owned())
+}
+
+fn stand(message: String, help: &str) -> Setback {
+    Setback::stand(Cause::Registry, message, help)
+}
+
+/// A subject as one segment of a path. The library below escapes only slashes, which are none any more then.
+fn encoded(subject: &str) -> String {
+    let mut out = String::with_capacity(subject.len());
+    for b in subject.bytes() {
+        match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
+            _ => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}
+
+/// A registry's URL, apart from the credentials that may stand in it.
+struct Url {
+    base: String,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Url {
+    fn parse(text: &str) -> Result<Url, Setback> {
+        let wrong = |why: &str| {
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            stand(
+                format!("the schema registry's URL {shown} {why}"),
+                "set [schema_registry] url to such as http://localhost:8081",
+            )
+        };
+        let mut url = reqwest::Url::parse(text).map_err(|e| wrong(&format!("is none: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(wrong("does not begin with http:// or https:// and a host"));
+        }
+        let user = Some(decoded(url.username())).filter(|u| !u.is_empty());
+        let password = url.password().map(decoded);
+        // Neither fails for a URL with a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Url { base: url.as_str().trim_end_matches('/').to_owned(), user, password })
+    }
+}
+
+/// Percent-decoded; bytes that are not UTF-8 afterwards stay as they were.
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while let Some(b) = bytes.get(i) {
+        let hex = text.get(i + 1..i + 3).filter(|_| *b == b'%').and_then(|h| u8::from_str_radix(h, 16).ok());
+        out.push(hex.unwrap_or(*b));
+        i += if hex.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(url: &str) -> config::Registry {
+        config::Registry { url: url.into(), user: None, password: None, ca: None }
+    }
+
+    #[test]
+    fn credentials_in_the_url_are_used_and_never_shown() {
+        let client = Client::new(&registry("https://me:s%3Fcret@registry:8081/, http://b:1")).unwrap();
+        assert_eq!(&*client.url, "https://registry:8081,http://b:1");
+        assert!(!format!("{client:?}").contains("cret"));
+        assert_eq!(decoded("s%3Fcret%"), "s?cret%");
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_told_without_its_password() {
+        for bad in ["registry:8081", "http://", "ftp://me:secret@x", "me:secret@x"] {
+            let e = Client::new(&registry(bad)).unwrap_err();
+            assert!(e.help.contains("[schema_registry] url") && !e.message.contains("secret"), "{e}");
+        }
+        let ca = config::Registry { ca: Some("missing.pem".into()), ..registry("https://x") };
+        assert!(Client::new(&ca).unwrap_err().message.contains("missing.pem"));
+    }
+
+    #[test]
+    fn a_subject_is_one_segment_of_the_path() {
+        assert_eq!(encoded("a/b c%ü-value"), "a%2Fb%20c%25%C3%BC-value");
+    }
+}

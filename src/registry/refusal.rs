@@ -1,0 +1,146 @@
+//! What a registry's refusal means: nothing there, no to a schema, or a setback with what to do about it.
+
+use crate::failure::{Cause, Remedy, Setback};
+use schema_registry_converter::{error::SRCError, schema_registry_common::RawError};
+use std::{error::Error, fmt};
+
+/// Why a schema was not registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterError {
+    /// The subject's compatibility level says no; the registry's reasons.
+    Incompatible(String),
+    /// The registry does not take it for a schema, or takes no schemas under this subject.
+    Refused(String),
+    Setback(Setback),
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegisterError::Incompatible(why) | RegisterError::Refused(why) => f.write_str(why),
+            RegisterError::Setback(s) => s.fmt(f),
+        }
+    }
+}
+
+impl Error for RegisterError {}
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no such subject, version or schema: Confluent's error codes 40401 to 40403.
+    NotFound,
+    /// An answer in Confluent's terms: HTTP status, message.
+    Said {
+        status: u16,
+        message: String,
+        setback: Setback,
+    },
+    Setback(Setback),
+}
+
+impl Refusal {
+    pub(super) fn setback(self) -> Setback {
+        match self {
+            Refusal::Said { setback, .. } | Refusal::Setback(setback) => setback,
+            Refusal::NotFound => retry("the schema registry lost what it had a moment ago".into(), ""),
+        }
+    }
+
+    pub(super) fn registering(self, subject: &str) -> RegisterError {
+        match self {
+            Refusal::Said { status: 409, message, .. } => RegisterError::Incompatible(format!(
+                "subject {subject} does not take this schema, its compatibility level says no: {message}"
+            )),
+            Refusal::Said { status: 422, message, .. } => {
+                RegisterError::Refused(format!("subject {subject} does not take this schema: {message}"))
+            }
+            other => RegisterError::Setback(other.setback()),
+        }
+    }
+}
+
+/// Reads what the library below made of an answer.
+pub(super) fn refusal(url: &str, e: &SRCError) -> Refusal {
+    let (raw, http) = causes(e);
+    let status = status(e);
+    if let Some(RawError { error_code, message, .. }) = raw.filter(|r| r.error_code > 0) {
+        if (40401..=40403).contains(error_code) {
+            return Refusal::NotFound;
+        }
+        let status = status.unwrap_or((*error_code).clamp(0, 999) as u16);
+        let said = format!("schema registry {url} answers {error_code}: {message}");
+        let setback = retry(said, help(status));
+        return Refusal::Said { status, message: message.clone(), setback };
+    }
+    let setback = match (status, http) {
+        (Some(status), _) => {
+            let help = match help(status) {
+                "" if status < 500 => {
+                    "check [schema_registry] url: something other than a schema registry answers there"
+                }
+                help => help,
+            };
+            retry(format!("schema registry {url} answers with HTTP {status}"), help)
+        }
+        (None, Some(e)) if e.is_decode() => retry(
+            format!("schema registry {url} does not answer as a schema registry does"),
+            "check [schema_registry] url: something other than a schema registry answers there",
+        ),
+        (None, Some(e)) if e.is_timeout() => retry(format!("schema registry {url} does not answer in time"), ""),
+        (None, Some(e)) => retry(
+            format!("schema registry {url} cannot be reached: {}", root(e)),
+            "start it, or check [schema_registry] url",
+        ),
+        (None, None) => retry(format!("schema registry {url}: {}", e.error), ""),
+    };
+    Refusal::Setback(setback)
+}
+
+fn help(status: u16) -> &'static str {
+    match status {
+        401 => "check user and password of [schema_registry]",
+        403 => "the user of [schema_registry] lacks the permission",
+        407 => "check the proxy's credentials",
+        _ => "",
+    }
+}
+
+fn retry(message: String, help: &str) -> Setback {
+    Setback { cause: Cause::Registry, remedy: Remedy::Retry, message, help: help.into() }
+}
+
+/// The registry's own error and the HTTP client's, wherever they stand in the chain of causes.
+fn causes(e: &SRCError) -> (Option<&RawError>, Option<&reqwest::Error>) {
+    let (mut raw, mut http) = (None, None);
+    let mut cause: Option<&(dyn Error + 'static)> = Some(e);
+    while let Some(c) = cause {
+        raw = raw.or_else(|| c.downcast_ref::<RawError>());
+        http = http.or_else(|| c.downcast_ref::<reqwest::Error>());
+        cause = c.source();
+    }
+    (raw, http)
+}
+
+/// The HTTP status, which the library tells in the words of its error alone.
+fn status(e: &SRCError) -> Option<u16> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(e);
+    while let Some(c) = cause {
+        if let Some(e) = c.downcast_ref::<SRCError>()
+            && let Some((_, rest)) = e.error.split_once("failed with status ")
+        {
+            return rest.get(..3)?.parse().ok();
+        }
+        cause = c.source();
+    }
+    None
+}
+
+/// The innermost cause, which names what happened ("Connection refused", a certificate's fault).
+fn root(e: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
