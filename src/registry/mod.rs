@@ -2,6 +2,7 @@
 
 mod client;
 mod refusal;
+pub mod server;
 
 pub use client::{Answer, Client, Latest, Reference};
 pub use refusal::RegisterError;

@@ -21,45 +21,42 @@ use self::metrics::{Gauges, Instruments};
 use ::metrics::Label;
 use board::Shared;
 use jiff::Timestamp;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// What a process tells about its routes.
 #[derive(Debug)]
 pub struct Telemetry {
     instruments: Instruments,
-    board: Mutex<Vec<Shared>>,
+    board: Mutex<BTreeMap<String, Shared>>,
     started: Timestamp,
 }
 
 impl Telemetry {
     pub fn new() -> Arc<Telemetry> {
-        Arc::new(Telemetry {
-            instruments: Instruments::new(),
-            board: Mutex::new(Vec::new()),
-            started: Timestamp::now(),
-        })
+        Arc::new(Telemetry { instruments: Instruments::new(), board: Mutex::default(), started: Timestamp::now() })
     }
 
     /// The verbs of a route; `cases` by their index in the program, one empty name for a route without cases.
-    /// A route of the same name that was there before (a reload) gives its place on the board to this one.
+    /// A route that was there before (another worker's, a reload) keeps its place on the board and goes on counting, as
+    /// its metrics do.
     pub fn route(self: &Arc<Self>, name: &str, cases: &[impl AsRef<str>]) -> Arc<RouteTelemetry> {
-        let view: Shared = Arc::new(Mutex::new(RouteView::new(name)));
         let mut board = lock(&self.board);
-        board.retain(|v| lock(v).name != name);
-        board.push(view.clone());
-        board.sort_by_cached_key(|v| lock(v).name.clone());
+        let view = board.entry(name.to_owned()).or_insert_with(|| Arc::new(Mutex::new(RouteView::new(name)))).clone();
         drop(board);
         Arc::new(RouteTelemetry::new(self.clone(), name, cases, view))
     }
 
     /// Takes a route off the board: a changed configuration no longer has it.
     pub fn forget(&self, route: &str) {
-        lock(&self.board).retain(|v| lock(v).name != route);
+        lock(&self.board).remove(route);
     }
 
     /// Every route as it stands now, by name.
     pub fn board(&self) -> Vec<RouteView> {
-        lock(&self.board).iter().map(|v| lock(v).clone()).collect()
+        lock(&self.board).values().map(|v| lock(v).clone()).collect()
     }
 
     /// When this process began.
@@ -147,7 +144,8 @@ mod tests {
         let telemetry = Telemetry::new();
         let route = telemetry.route("orders", &[""]);
         assert_eq!(telemetry.board()[0].state(), State::Starting);
-        let (mut a, mut b) = (route.worker(0), route.worker(1));
+        let mut a = route.worker(0);
+        let mut b = telemetry.route("orders", &[""]).worker(1);
         a.state(State::Flowing);
         b.setback(&Setback::retry(Cause::Broker, "broker:9092 does not answer"), 1, Duration::from_millis(100));
         b.setback(&Setback::retry(Cause::Broker, "broker:9092 does not answer"), 2, Duration::from_millis(200));

@@ -9,3 +9,5 @@ mod jobs_orders;
 mod jobs_sales;
 mod jobs_shop;
 mod jobs_states;
+mod registry_api;
+mod registry_client;
