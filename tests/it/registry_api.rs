@@ -12,7 +12,6 @@ use std::{path::PathBuf, time::Duration};
 /// A registry that serves on a port of its own until it is dropped.
 pub struct Served {
     pub url: String,
-    pub registry: Registry,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     client: reqwest::Client,
 }
@@ -22,13 +21,13 @@ impl Served {
         let listener = block_on(http::bind("127.0.0.1:0", "--listen")).unwrap();
         let url = listener.url();
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let app = router(registry.clone());
+        let app = router(registry);
         block_on(async {
             tokio::spawn(listener.serve(app, async {
                 let _ = stopped.await;
             }))
         });
-        Served { url, registry, stop: Some(stop), client: reqwest::Client::new() }
+        Served { url, stop: Some(stop), client: reqwest::Client::new() }
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -106,12 +105,7 @@ fn schemas_have_ids_across_subjects_and_versions_within_them() {
     r.expect("POST", "/subjects/orders-value", schema(&v2()), whole);
     r.expect("GET", "/schemas/ids/1", json!(null), schema(&v1()));
     r.expect("GET", "/schemas/ids/1/schema", json!(null), serde_json::from_str(&v1()).unwrap());
-    r.expect(
-        "GET",
-        "/subjects/orders-value/versions/1/schema",
-        json!(null),
-        serde_json::from_str(&v1()).unwrap(),
-    );
+    r.expect("GET", "/subjects/orders-value/versions/1/schema", json!(null), serde_json::from_str(&v1()).unwrap());
     r.expect("GET", "/schemas/ids/2/subjects", json!(null), json!(["a/b c", "orders-value"]));
     r.expect(
         "GET",
@@ -161,7 +155,10 @@ fn bad_requests_get_their_code_and_the_registry_goes_on() {
         (json!({ "schema": v1(), "schemaType": "PROTOBUF" }), 42201),
         (json!({ "schema": v1(), "metadata": { "tags": {} } }), 42201),
         (json!({ "schema": v1(), "id": 9 }), 42205),
-        (json!({ "schema": "\"shop.None\"", "references": [{ "name": "shop.None", "subject": "x", "version": 1 }] }), 42201),
+        (
+            json!({ "schema": "\"shop.None\"", "references": [{ "name": "shop.None", "subject": "x", "version": 1 }] }),
+            42201,
+        ),
         (json!({ "schema": 7 }), 400),
         (json!([1, 2]), 400),
         (json!({ "schema": v1(), "doc": "x".repeat(10 << 20) }), 413),
@@ -183,7 +180,8 @@ fn bad_requests_get_their_code_and_the_registry_goes_on() {
     }
     let garbage = r.client.post(format!("{}{versions}", r.url)).header("content-type", "application/json");
     assert_eq!(block_on(garbage.body("{\"schema\": ").send()).unwrap().status(), 400);
-    let form = r.client.post(format!("{}{versions}", r.url)).header("content-type", "application/x-www-form-urlencoded");
+    let form =
+        r.client.post(format!("{}{versions}", r.url)).header("content-type", "application/x-www-form-urlencoded");
     let form = block_on(form.body(schema(&v1()).to_string()).send()).unwrap();
     assert_eq!(form.status(), 415);
     assert!(block_on(form.text()).unwrap().contains("send Content-Type: application/vnd.schemaregistry.v1+json"));
@@ -215,7 +213,12 @@ fn a_level_lets_in_what_it_names() {
     r.expect("POST", versions, schema(&no_id), json!({ "id": 4 }));
 
     // v1 again: the latest version reads nothing of it under the transitive level, which asks all of them.
-    r.expect("PUT", "/config/s", json!({ "compatibility": "FULL_TRANSITIVE" }), json!({ "compatibility": "FULL_TRANSITIVE" }));
+    r.expect(
+        "PUT",
+        "/config/s",
+        json!({ "compatibility": "FULL_TRANSITIVE" }),
+        json!({ "compatibility": "FULL_TRANSITIVE" }),
+    );
     let widened = record(json!([{ "name": "id", "type": "long" }, { "name": "x", "type": "int", "default": 0 }]));
     r.expect("POST", versions, schema(&widened), json!(409));
     r.expect("DELETE", "/config/s", json!(null), json!({ "compatibilityLevel": "FULL_TRANSITIVE" }));
@@ -308,7 +311,12 @@ fn a_registry_in_a_file_comes_back_as_it_was() {
     assert!(busy.contains("in use by another process") && busy.contains("--store"), "{busy}");
 
     let r = reopened(r, &path);
-    r.expect("GET", "/subjects/s/versions/1", json!(null), json!({ "subject": "s", "version": 1, "id": 1, "schema": v1() }));
+    r.expect(
+        "GET",
+        "/subjects/s/versions/1",
+        json!(null),
+        json!({ "subject": "s", "version": 1, "id": 1, "schema": v1() }),
+    );
     r.expect("GET", "/config/s", json!(null), json!({ "compatibilityLevel": "FULL" }));
     r.expect("POST", "/subjects/s/versions", schema(&v2()), json!({ "id": 3 }));
 }

@@ -106,7 +106,10 @@ fn setback(client: &Client) -> Setback {
 fn what_is_no_registry_s_answer_is_a_setback_that_says_what_to_do() {
     let html = answering(Router::new().fallback(async || Html("<h1>Welcome</h1>")));
     let e = setback(&client(&html));
-    assert!(e.message.contains("does not answer as a schema registry") && e.help.contains("[schema_registry] url"), "{e}");
+    assert!(
+        e.message.contains("does not answer as a schema registry") && e.help.contains("[schema_registry] url"),
+        "{e}"
+    );
 
     let not_found = answering(Router::new());
     let e = setback(&client(&not_found));
