@@ -22,11 +22,10 @@ impl Served {
         let url = listener.url();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let app = router(registry);
-        block_on(async {
-            tokio::spawn(listener.serve(app, async {
-                let _ = stopped.await;
-            }))
+        let serving = listener.serve(app, async {
+            let _ = stopped.await;
         });
+        block_on(async { drop(tokio::spawn(serving)) });
         Served { url, stop: Some(stop), client: reqwest::Client::new() }
     }
 

@@ -26,7 +26,7 @@ fn settings(url: &str) -> config::Registry {
 fn answering(app: Router) -> String {
     let listener = block_on(http::bind("127.0.0.1:0", "test")).unwrap();
     let url = listener.url();
-    block_on(async { tokio::spawn(listener.serve(app, std::future::pending())) });
+    block_on(async { drop(tokio::spawn(listener.serve(app, std::future::pending()))) });
     url
 }
 
