@@ -17,7 +17,7 @@ const FLAWS: [(Stage, &str); 8] = [
     (Stage::Decode, "bad-enum-index"),
     (Stage::Decode, "bad-utf8"),
     (Stage::Validate, "has-items"),
-    (Stage::Validate, "covers-shipping"),
+    (Stage::Validate, "positive-quantities"),
 ];
 
 /// Orders that are not settled yet.
@@ -111,7 +111,7 @@ impl Desk {
         let (stage, code) = chance.pick(&FLAWS);
         match code {
             "has-items" => order.items.clear(),
-            "covers-shipping" => order.items = vec![(1, -1)],
+            "positive-quantities" => order.items = vec![(1, -1)],
             "bad-enum-index" => order.status = 9,
             _ => {}
         }

@@ -9,5 +9,6 @@ mod jobs_orders;
 mod jobs_sales;
 mod jobs_shop;
 mod jobs_states;
+mod readme;
 mod registry_api;
 mod registry_client;

@@ -1,0 +1,61 @@
+//! What README.md says is true: its tables are the code's, and its ten-minute path leads where it says.
+
+use crate::harness::{Project, block_on, bootstrap_servers, create_topic, message, produce, unique};
+use pointsman::{failure::CODES, telemetry::METRICS};
+use sqlx::SqlitePool;
+
+const README: &str = include_str!("../../README.md");
+
+/// The rows of the table below this head.
+fn table(head: &str) -> Vec<&'static str> {
+    let (_, rest) = README.split_once(head).unwrap_or_else(|| panic!("README.md has a table {head}"));
+    rest.lines().skip(2).take_while(|l| l.starts_with('|')).collect()
+}
+
+#[test]
+fn the_reference_of_failure_codes_is_the_codes_table() {
+    let rows: Vec<String> = CODES.iter().map(|c| format!("| {} | `{}` | {} |", c.stage, c.code, c.meaning)).collect();
+    assert_eq!(table("| stage | code | what it means |"), rows);
+}
+
+#[test]
+fn the_reference_of_metrics_is_the_metrics_table() {
+    let row = |m: &pointsman::telemetry::MetricDoc| {
+        format!("| `{}` | {} | {} | {} |", m.name, m.kind.name(), m.labels.join(", "), m.help)
+    };
+    assert_eq!(table("| metric | kind | labels | what it tells |"), METRICS.iter().map(row).collect::<Vec<_>>());
+}
+
+/// The code block that follows "in `path`:".
+fn file(path: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("in `{path}`:\n")).unwrap_or_else(|| panic!("README.md has {path}"));
+    let (_, block) = rest.split_once("```").unwrap();
+    let (_, block) = block.split_once('\n').unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_ten_minute_path_leads_to_a_row_and_a_dead_letter() {
+    let topic = unique("payments");
+    create_topic(&topic, 1, &[]);
+    let routes = file("routes.toml").replace("topic = \"payments\"", &format!("topic = \"{topic}\""));
+    let mut project = Project::new(&routes.replace("app = \"payments\"", &format!("app = \"{}\"", unique("app"))));
+    for path in ["schemas/shop/Payment.avsc", "migrations/0001_payments.sql"] {
+        project = project.file(path, file(path));
+    }
+    let project = project.variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers());
+    project.run(&["check"]).ok();
+    produce(&topic, README.lines().filter(|l| l.starts_with("{\"id\"")).map(|json| message("", json)));
+    project.run(&["run", "--migrate", "--until-caught-up"]).ok();
+
+    let database = format!("sqlite://{}", project.folder.join("books.db").display());
+    block_on(async {
+        let books = SqlitePool::connect(&database).await.unwrap();
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT id, fee FROM payments").fetch_all(&books).await.unwrap();
+        assert_eq!(rows, [("p1".to_owned(), "3.48".to_owned())]);
+        let letters: Vec<(String, String)> =
+            sqlx::query_as("SELECT stage, code FROM dead_letters").fetch_all(&books).await.unwrap();
+        assert_eq!(letters, [("validate".to_owned(), "positive".to_owned())]);
+    });
+}
