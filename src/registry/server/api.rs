@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -104,12 +104,22 @@ fn refuse_form(headers: &HeaderMap) -> Result<(), Problem> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Params {
+    #[serde(deserialize_with = "flag")]
     deleted: bool,
+    #[serde(deserialize_with = "flag")]
     deleted_only: bool,
+    #[serde(deserialize_with = "flag")]
     permanent: bool,
     subject_prefix: String,
+    #[serde(deserialize_with = "flag")]
     pub(super) verbose: bool,
+    #[serde(deserialize_with = "flag")]
     pub(super) default_to_global: bool,
+}
+
+/// Reads `true` in any case; all else is false, as in Confluent's registry. Python's client writes `False`.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(from)?.eq_ignore_ascii_case("true"))
 }
 
 /// A version in a path: a number, `latest`, or -1, which says the same.

@@ -4,7 +4,7 @@ use super::{
     Registry,
     api::{Answer, Body, Params, off, version_of},
     change::Asked,
-    compat::Level,
+    compat,
     problem::Problem,
     state::{Event, Mode, State as Held},
 };
@@ -52,7 +52,7 @@ async fn level(State(registry): State<Registry>, of: Of, Query(q): Query<Params>
 
 async fn set_level(State(registry): State<Registry>, of: Of, Body(asked): Body<LevelAsked>) -> Answer {
     let change = move |_: &Held| {
-        let level = Level::parse(&asked.compatibility)?;
+        let level = compat::level(&asked.compatibility)?;
         let event = Event::Level { subject: of.map(|Path(s)| s), level: Some(level) };
         Ok((Json(json!({ "compatibility": level.name() })), Some(event)))
     };

@@ -1,8 +1,8 @@
 //! What a registry holds: schemas by id, the versions of each subject, levels and modes.
 //! It changes by [`Event`]s alone, so that a file of events brings it back.
 
-use super::{compat::Level, problem::Problem, text};
-use crate::schema::Schema;
+use super::{problem::Problem, text};
+use crate::schema::{Schema, compatibility::Level};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -60,12 +60,29 @@ pub enum Event {
     /// Without a subject: of the whole registry. Without a level: back to the default.
     Level {
         subject: Option<String>,
+        #[serde(with = "by_name")]
         level: Option<Level>,
     },
     Mode {
         subject: Option<String>,
         mode: Option<Mode>,
     },
+}
+
+/// A level as the file has it: Confluent's name.
+mod by_name {
+    use super::Level;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(level: &Option<Level>, to: S) -> Result<S::Ok, S::Error> {
+        level.map(Level::name).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Level>, D::Error> {
+        let unknown = |name: String| D::Error::custom(format!("{name} is not a compatibility level"));
+        let name = Option::<String>::deserialize(from)?;
+        name.map(|n| n.parse().map_err(|()| unknown(n))).transpose()
+    }
 }
 
 impl Event {
