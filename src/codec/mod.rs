@@ -9,6 +9,7 @@ mod items;
 mod json;
 mod layout;
 pub mod read;
+mod resolve;
 mod scan;
 mod shape;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use decimal::{Decimal, MAX_PRECISION};
 pub use items::{Entries, Items};
 pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter};
 pub use layout::{Layout, Slot};
+pub use resolve::{Resolution, Resolver};
 pub use scan::{NULL, Scanner};
 
 /// How deep arrays, maps and recursive records may be nested.

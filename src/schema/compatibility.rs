@@ -93,7 +93,7 @@ pub fn check_against(new: &Schema, older: &[&Schema], level: Level) -> Vec<(usiz
 fn read_all(writer: &Schema, reader: &Schema) -> Vec<Incompatibility> {
     let matching = Matching::new(writer, reader);
     let holds = matching.holds(|pair, holds| compatible(&matching, pair, holds));
-    explain(&matching, &holds)
+    explain(&matching, &holds, 0)
 }
 
 /// Stricter than readable: every branch and every symbol counts, and what only Pointsman converts does not.

@@ -48,11 +48,11 @@ impl fmt::Display for Incompatibility {
     }
 }
 
-/// The reasons below the roots for which `holds` is false, in the order of the reader's fields.
-pub(super) fn explain(matching: &Matching<'_>, holds: &[bool]) -> Vec<Incompatibility> {
+/// The reasons at and below a pair for which `holds` is false, in the order of the reader's fields.
+pub(super) fn explain(matching: &Matching<'_>, holds: &[bool], from: PairId) -> Vec<Incompatibility> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
-    let mut open = vec![(Open::Pair(0), String::new())];
+    let mut open = vec![(Open::Pair(from), String::new())];
     while let Some((next, path)) = open.pop() {
         match next {
             Open::Pair(id) if !holds[id] && seen.insert(id) => {

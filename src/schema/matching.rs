@@ -121,9 +121,9 @@ impl<'s> Matching<'s> {
         }
     }
 
-    /// Why the roots do not match, each reason with the path of the field.
-    pub fn mismatches(&self) -> Vec<Incompatibility> {
-        explain(self, &self.readable)
+    /// Why a pair is not readable, each reason with the path of its field from there.
+    pub fn mismatches(&self, pair: PairId) -> Vec<Incompatibility> {
+        explain(self, &self.readable, pair)
     }
 }
 
