@@ -22,13 +22,14 @@ use std::{
     ffi::CString,
     ptr::NonNull,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What a member is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// These partitions are ours now; they are paused, at no position yet: seek, then resume.
+    /// These partitions are ours now, beside those we have; they are paused, at no position yet: seek, then resume.
+    /// None at all says that the group has no (further) partitions for us.
     Assigned(Vec<Partition>),
     /// The group wants these back. They stay ours until [`Consumer::release`], and bring no more records.
     Revoked(Vec<Partition>),
@@ -51,6 +52,9 @@ pub struct Consumer {
 
 /// The position at which a partition is assigned, paused: it only keeps librdkafka from looking up the committed one.
 const PLACEHOLDER: i64 = 0;
+
+/// How long a partition may take to be wound up before it counts as stopped.
+const WINDING_UP: Duration = Duration::from_millis(500);
 
 /// Messages asked of librdkafka at a time, so that a batch can be bounded by bytes too.
 const CHUNK: usize = 512;
@@ -116,7 +120,7 @@ impl Consumer {
         let list = unsafe { List::copied(rd::rd_kafka_event_topic_partition_list(event.ptr())) };
         if event.code() == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             return match self.assign(&list.partitions()) {
-                Ok(partitions) => (!partitions.is_empty()).then_some(Event::Assigned(partitions)),
+                Ok(partitions) => Some(Event::Assigned(partitions)),
                 Err(fault) => Some(Event::Trouble(fault)),
             };
         }
@@ -225,18 +229,56 @@ impl Consumer {
         unsafe { rd::rd_kafka_queue_yield(self.data.ptr()) }
     }
 
-    /// Sets where each partition is read from, and waits until that is so: no record from before comes after it.
+    /// Sets where each partition is read from, and waits until that is so: no record from before comes after it. To be
+    /// called for all partitions that are to flow; others may find themselves paused and at no position.
     ///
     /// # Errors
-    /// A partition that is not assigned, or one that cannot be sought yet (retriable).
+    /// A partition that is not assigned, or one that cannot be sought within `wait`.
     pub fn seek(&self, positions: &Positions, wait: Duration) -> Result<(), Fault> {
-        if positions.is_empty() {
-            return Ok(());
+        let begun = Instant::now();
+        let mut restarted = false;
+        while !positions.is_empty() {
+            let list: List = positions.iter().map(|(p, offset)| (p, *offset)).collect();
+            // SAFETY: client and list are live; the error object returned is ours.
+            let result = unsafe {
+                let error = rd::rd_kafka_seek_partitions(self.ptr(), list.ptr(), millis(wait));
+                fault::take(error, "cannot seek").and_then(|()| list.check("cannot seek"))
+            };
+            let Err(fault) = result else { break };
+            let unready = matches!(fault.code, RDKafkaErrorCode::State | RDKafkaErrorCode::PreviousInProgress);
+            if !unready || begun.elapsed() >= wait {
+                return Err(fault);
+            }
+            // Either its last assignment is still being wound up, which is a matter of milliseconds, or it was stopped
+            // by a position that the log no longer holds: then only a new assignment moves it.
+            if begun.elapsed() > WINDING_UP && !restarted {
+                restarted = true;
+                self.restart(&list)?;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        let list: List = positions.iter().map(|(p, offset)| (p, *offset)).collect();
-        // SAFETY: client and list are live; the error object returned is ours.
-        unsafe { fault::take(rd::rd_kafka_seek_partitions(self.ptr(), list.ptr(), millis(wait)), "cannot seek")? }
-        list.check("cannot seek")
+        Ok(())
+    }
+
+    /// Assigns anew what is assigned: those of `list` alone where the group's protocol lets us, else everything.
+    fn restart(&self, list: &List) -> Result<(), Fault> {
+        let stopped: Vec<_> = list.elements().filter(|e| e.check("").is_err()).map(|e| e.partition).collect();
+        if self.is_cooperative() {
+            let list = List::at(&stopped, PLACEHOLDER);
+            // SAFETY: client and list are live; the error object returned is ours.
+            unsafe {
+                let error = rd::rd_kafka_incremental_unassign(self.ptr(), list.ptr());
+                fault::take(error, "cannot assign anew")?;
+            }
+            return self.assign(&stopped).map(drop);
+        }
+        let mut all = std::ptr::null_mut();
+        // SAFETY: the client is live; on success the list is ours.
+        let all = unsafe {
+            check(rd::rd_kafka_assignment(self.ptr(), &mut all), "cannot assign anew")?;
+            List::owned(all)
+        };
+        self.assign(&all.partitions()).map(drop)
     }
 
     /// Stops the flow of records of these partitions; the membership stays.

@@ -50,6 +50,14 @@ impl List {
         List(NonNull::new(copy).expect("librdkafka aborts rather than return a null list"))
     }
 
+    /// Takes a list over.
+    ///
+    /// # Safety
+    /// `list` is live, and nobody else's.
+    pub unsafe fn owned(list: *mut rd::rd_kafka_topic_partition_list_t) -> List {
+        List(NonNull::new(list).expect("the call that returns a list has succeeded"))
+    }
+
     pub fn push(&mut self, partition: &Partition, offset: i64) {
         self.push_with(partition, offset, "");
     }

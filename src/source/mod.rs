@@ -1,1 +1,284 @@
-//! Assignment, epochs, seeks and start positions: from a group membership to batches whose origin is certain.
+//! From a group membership to batches whose origin is certain: seeks, positions that are gone, what has been reached.
+
+mod progress;
+mod start;
+
+pub use start::resolve;
+
+use crate::{
+    config::{OnPositionLost, Route},
+    failure::{Cause, Setback},
+    kafka::{self, At, Consumer, GroupMetadata, MessageBatch, Settings},
+    record::{Partition, Positions, Records},
+    telemetry::RouteTelemetry,
+};
+use progress::Progress;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a question to the cluster may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long somebody else's open transaction may hold records back before it is told.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// What the group did, or what went wrong with reading.
+#[derive(Debug)]
+pub enum Event {
+    /// Ours now, and not flowing yet.
+    Assigned(Vec<Partition>),
+    /// Wanted back; ours until [`Source::release`]. They bring no more records.
+    Revoked(Vec<Partition>),
+    /// Gone: commit nothing of theirs.
+    Lost(Vec<Partition>),
+    Failed(Setback),
+}
+
+/// Records that are ours, and where each of their partitions stands after them.
+#[derive(Debug)]
+pub struct Batch {
+    /// May be empty where only a position has moved, past control records or aborted ones.
+    pub records: MessageBatch,
+    pub positions: Positions,
+}
+
+/// A worker's reading side. Everything but [`Source::consumer`]'s own calls belongs to the worker's thread.
+pub struct Source {
+    consumer: Arc<Consumer>,
+    telemetry: Arc<RouteTelemetry>,
+    on_position_lost: OnPositionLost,
+    progress: Progress,
+    /// Whether the group has answered us at all: a worker may get no partition.
+    assigned: bool,
+    /// What reading has found and [`Source::serve`] has yet to tell.
+    pending: Vec<Event>,
+}
+
+impl Source {
+    /// Joins the route's group as its worker of this number.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn open(
+        settings: &Settings,
+        route: &Route,
+        number: usize,
+        telemetry: Arc<RouteTelemetry>,
+    ) -> Result<Source, Setback> {
+        let consumer = Consumer::new(settings, &route.group, &number.to_string())?;
+        consumer.subscribe(route.topics.iter().map(String::as_str))?;
+        Ok(Source {
+            consumer: Arc::new(consumer),
+            telemetry,
+            on_position_lost: route.on_position_lost,
+            progress: Progress::default(),
+            assigned: false,
+            pending: Vec::new(),
+        })
+    }
+
+    /// The member that reads, for what others ask of it: committed positions, commits, the cluster.
+    pub fn consumer(&self) -> Arc<Consumer> {
+        Arc::clone(&self.consumer)
+    }
+
+    /// Serves the group. To be called all the time, also while nothing flows: it tells the group that we are alive.
+    pub fn serve(&mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.pending);
+        for event in self.consumer.serve() {
+            match event {
+                kafka::Event::Assigned(partitions) => {
+                    self.assigned = true;
+                    if !partitions.is_empty() {
+                        events.push(Event::Assigned(partitions));
+                    }
+                }
+                kafka::Event::Revoked(partitions) => events.push(Event::Revoked(partitions)),
+                kafka::Event::Lost(partitions) => {
+                    self.progress.give_up(&partitions);
+                    events.push(Event::Lost(partitions));
+                }
+                kafka::Event::Trouble(fault) => events.push(Event::Failed(fault.into())),
+            }
+        }
+        self.tell_stalls();
+        events
+    }
+
+    /// Up to `records` records and about `bytes` bytes of the partitions that flow; `None` when nothing came in time.
+    pub fn batch(&mut self, records: usize, bytes: usize, wait: Duration) -> Option<Batch> {
+        let kafka::Batch { mut records, ends, gone, faults } = self.consumer.batch(records, bytes, wait);
+        self.drop_strangers(&mut records);
+        let mut positions = positions_after(&records);
+        for (partition, next) in &positions {
+            self.progress.advance(partition, *next);
+        }
+        for (partition, end) in ends {
+            if self.progress.reached_end(&partition, end, Instant::now()) {
+                positions.insert(partition, end);
+            }
+        }
+        // One of a position that has been left behind is an echo from before a seek.
+        for (partition, position) in
+            gone.into_iter().filter(|(p, at)| self.progress.position(p).is_some_and(|n| *at >= n))
+        {
+            // Beginning anew looks the log's ends up, and decides with them.
+            let why = format!("{partition}: the topic no longer holds position {position}");
+            self.pending.push(Event::Failed(Setback::retry(Cause::Broker, why)));
+        }
+        self.pending.extend(faults.into_iter().map(|fault| Event::Failed(fault.into())));
+        (!positions.is_empty()).then_some(Batch { records, positions })
+    }
+
+    /// Drops records of partitions that do not flow, and those before a partition's position.
+    fn drop_strangers(&self, records: &mut MessageBatch) {
+        let mut run: Option<(Partition, Option<i64>)> = None;
+        records.retain(|topic, id, offset| {
+            // Records of a partition come in runs: one look-up for each.
+            if run.as_ref().is_none_or(|(p, _)| p.id != id || *p.topic != *topic) {
+                let partition = Partition::new(topic, id);
+                let position = self.progress.position(&partition);
+                run = Some((partition, position));
+            }
+            run.as_ref().and_then(|(_, position)| *position).is_some_and(|position| offset >= position)
+        });
+    }
+
+    /// Seeks to these positions and lets their partitions flow, and no others.
+    ///
+    /// # Errors
+    /// The cluster does not answer; or a position that the topic no longer holds, where the route does not go on after
+    /// such a gap.
+    pub fn flow(&mut self, positions: &Positions) -> Result<(), Setback> {
+        self.pause();
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let partitions: Vec<Partition> = positions.keys().cloned().collect();
+        let cluster = self.consumer.cluster(DEADLINE);
+        let (begins, ends) = (cluster.offsets(&partitions, At::Earliest)?, cluster.offsets(&partitions, At::Latest)?);
+        let mut sought = positions.clone();
+        for (partition, next) in &mut sought {
+            let (Some(low), Some(high)) = (begins.get(partition), ends.get(partition)) else { continue };
+            if *next < *low || *next > *high {
+                *next = self.position_lost(partition, *next, *low, *high)?;
+            }
+        }
+        self.consumer.seek(&sought, DEADLINE)?;
+        self.consumer.resume(sought.keys())?;
+        self.progress.begin(&sought, &ends);
+        Ok(())
+    }
+
+    /// The position to go on from, where the route says that it may.
+    fn position_lost(&self, partition: &Partition, next: i64, low: i64, high: i64) -> Result<i64, Setback> {
+        let goes_on = self.on_position_lost == OnPositionLost::Earliest;
+        let skipped = goes_on.then(|| u64::try_from(low.saturating_sub(next)).unwrap_or(0));
+        self.telemetry.position_lost(&partition.topic, partition.id, next, skipped);
+        if goes_on {
+            return Ok(low);
+        }
+        Err(Setback::stand(
+            Cause::Broker,
+            format!("{partition}: the group's position is {next}, and the topic holds {low} to {high}"),
+            "records are gone, or the topic was made anew: set on_position_lost = \"earliest\" to go on from its first \
+             record, or set the group's position",
+        ))
+    }
+
+    /// Stops reading; what is still under way is dropped.
+    pub fn pause(&mut self) {
+        let partitions = self.progress.stop();
+        if partitions.is_empty() {
+            return;
+        }
+        // A partition that is gone meanwhile does not read either.
+        if let Err(fault) = self.consumer.pause(&partitions) {
+            tracing::debug!(target: "kafka", "{fault}");
+        }
+    }
+
+    /// Answers a revocation: its partitions go back to the group.
+    ///
+    /// # Errors
+    /// The membership is in doubt.
+    pub fn release(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
+        self.progress.give_up(partitions);
+        Ok(self.consumer.release()?)
+    }
+
+    /// Leaves the group, giving up at once what is still assigned.
+    pub fn close(&mut self) {
+        self.progress.stop();
+        self.consumer.close();
+    }
+
+    /// Whether every partition of ours has been read to the end that it had at the start.
+    pub fn caught_up(&self) -> bool {
+        self.assigned && self.progress.caught_up()
+    }
+
+    /// Records behind each of these positions, as far as the client knows the ends.
+    pub fn lag(&self, positions: &Positions) -> Vec<(Partition, u64)> {
+        let lag = |(p, next): (&Partition, &i64)| {
+            let (_, high) = self.consumer.cached_watermarks(p)?;
+            Some((p.clone(), u64::try_from(high.saturating_sub(*next)).unwrap_or(0)))
+        };
+        positions.iter().filter_map(lag).collect()
+    }
+
+    /// The proof of membership for a commit; `None` while the group has no place for us.
+    pub fn group_metadata(&self) -> Option<GroupMetadata> {
+        self.consumer.group_metadata().ok()
+    }
+
+    fn tell_stalls(&mut self) {
+        let high = |p: &Partition| Some(self.consumer.cached_watermarks(p)?.1);
+        for (partition, position) in self.progress.stalled(Instant::now(), STALLED, high) {
+            tracing::warn!(
+                target: "kafka", %partition, position,
+                "an open transaction of another producer holds records back; they are read once it ends"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({:?})", self.progress)
+    }
+}
+
+/// Where the partitions of these records stand after them.
+fn positions_after(records: &impl Records) -> Positions {
+    let mut positions = Positions::new();
+    // From the back: the first record seen of a partition is its last. Runs make this one look-up for each.
+    let mut seen: Option<Partition> = None;
+    for i in (0..records.len()).rev() {
+        let record = records.get(i);
+        if seen.as_ref().is_some_and(|p| p.id == record.partition && *p.topic == *record.topic) {
+            continue;
+        }
+        let partition = Partition::new(record.topic, record.partition);
+        positions.entry(partition.clone()).or_insert(record.offset.saturating_add(1));
+        seen = Some(partition);
+    }
+    positions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::OwnedRecord;
+
+    #[test]
+    fn positions_stand_after_the_last_record_of_each_partition() {
+        let at = |id, offset| OwnedRecord::new("t", id, offset);
+        let records = vec![at(0, 4), at(0, 7), at(1, 2), at(0, 8)];
+        let expected = Positions::from([(Partition::new("t", 0), 9), (Partition::new("t", 1), 3)]);
+        assert_eq!(positions_after(&records), expected);
+        assert_eq!(positions_after(&Vec::<OwnedRecord>::new()), Positions::new());
+    }
+}
