@@ -1,20 +1,22 @@
 //! The five jobs that Pointsman ships, from generated records to the last row. Here is what their tests share.
 
-use crate::harness::{
-    Database, Message, Project, Running, block_on, bootstrap_servers, create_topic, free_port, produce, read_topic,
-    unique, wait_until,
+use crate::{
+    harness::{Database, Message, Project, block_on, bootstrap_servers, create_topic, produce, read_topic, unique},
+    registry_api::Served,
 };
-use pointsman::generate::{Expect, Generated, Job, Recipe};
+use pointsman::{
+    generate::{Expect, Generated, Job, Recipe},
+    registry::server::Registry,
+};
 use serde_json::{Value, json};
 use sqlx::{SqlitePool, migrate::Migrator};
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 /// The shipped configuration on topics of a test's own, with a registry of its own.
 pub struct Shipped {
     pub project: Project,
-    pub registry: String,
     topics: BTreeMap<&'static str, String>,
-    _registry: Running,
+    registry: Served,
 }
 
 impl Shipped {
@@ -32,16 +34,13 @@ impl Shipped {
             }
             names.insert(*topic, own);
         }
-        let listen = format!("127.0.0.1:{}", free_port());
-        let registry = format!("http://{listen}");
+        let registry = Served::new(Registry::in_memory());
         let project = Project::shipped()
             .file("routes.toml", &routes)
             .variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers())
-            .variable("SCHEMA_REGISTRY_URL", &registry)
+            .variable("SCHEMA_REGISTRY_URL", &registry.url)
             .variable("HTTP_LISTEN", "127.0.0.1:0");
-        let running = project.spawn(&["registry", "--listen", &listen]);
-        wait_until("the registry answers", Duration::from_secs(20), || get(&format!("{registry}/subjects")).is_some());
-        Shipped { project, registry, topics: names, _registry: running }
+        Shipped { project, registry, topics: names }
     }
 
     pub fn variable(mut self, name: &str, value: &str) -> Shipped {
@@ -70,12 +69,19 @@ impl Shipped {
         self.project.run(&["run", "--only", route, "--migrate", "--until-caught-up"]).ok();
     }
 
-    /// Registers a schema, and gives its id.
-    pub fn register(&self, subject: &str, schema: &Value) -> u32 {
-        let url = format!("{}/subjects/{subject}/versions", self.registry);
+    /// Registers a schema for a topic's values, and gives its id.
+    pub fn register(&self, topic: &str, schema: &Value) -> u32 {
+        let url = format!("{}/subjects/{}-value/versions", self.registry.url, self.topic(topic));
         let request = reqwest::Client::new().post(url).json(&json!({ "schema": schema.to_string() }));
         let answer: Value = block_on(async { request.send().await.unwrap().json().await.unwrap() });
-        answer["id"].as_u64().unwrap_or_else(|| panic!("{subject}: {answer}")) as u32
+        answer["id"].as_u64().unwrap_or_else(|| panic!("{topic}: {answer}")) as u32
+    }
+
+    /// The id and the text of the schema that a topic's values were last registered with.
+    pub fn registered(&self, topic: &str) -> (u32, String) {
+        let url = format!("{}/subjects/{}-value/versions/latest", self.registry.url, self.topic(topic));
+        let answer: Value = block_on(async { reqwest::get(url).await.unwrap().json().await.unwrap() });
+        (answer["id"].as_u64().unwrap() as u32, answer["schema"].as_str().unwrap().to_owned())
     }
 
     /// The dead letters of a topic.
@@ -193,11 +199,6 @@ fn message(record: &Generated) -> Message {
         headers: record.headers.iter().map(|(n, v)| ((*n).to_owned(), v.clone().into_bytes())).collect(),
         ..Default::default()
     }
-}
-
-/// The body of an address that answers well.
-pub fn get(url: &str) -> Option<String> {
-    block_on(async { reqwest::get(url).await.ok()?.error_for_status().ok()?.text().await.ok() })
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::read_topic,
-    jobs::{Shipped, assert_letters, delivered, get, millis, money},
+    jobs::{Shipped, assert_letters, delivered, millis, money},
 };
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value as Avro};
 use pointsman::generate::{Job, Recipe};
@@ -18,15 +18,13 @@ fn a_clickstream_is_enriched_and_keyed_by_user() {
     shipped.run("enriched-events");
     assert_letters(shipped.letters("dead_letter_queue"), &records);
 
-    let subject =
-        format!("{}/subjects/{}-value/versions/latest", shipped.registry, shipped.topic("ecommerce_events_enriched"));
-    let registered: Value = serde_json::from_str(&get(&subject).unwrap()).unwrap();
-    let schema = Schema::parse_str(registered["schema"].as_str().unwrap()).unwrap();
+    let (id, text) = shipped.registered("ecommerce_events_enriched");
+    let schema = Schema::parse_str(&text).unwrap();
     let reader = GenericDatumReader::builder(&schema).build().unwrap();
     let (mut found, mut partitions) = (Vec::new(), HashMap::new());
     for record in read_topic(shipped.topic("ecommerce_events_enriched")) {
         let value = record.value.unwrap();
-        assert_eq!(value[1..5], (registered["id"].as_u64().unwrap() as u32).to_be_bytes());
+        assert_eq!(value[1..5], id.to_be_bytes());
         let mut body = &value[5..];
         let Avro::Record(fields) = reader.read_value(&mut body).unwrap() else { panic!("not a record") };
         let fields: HashMap<String, Avro> = fields.into_iter().collect();

@@ -12,7 +12,6 @@ mod services;
 pub use command::{Finished, Project, Running};
 pub use kafka::{Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
 pub use postgres::Database;
-pub use services::free_port;
 
 use std::{
     future::Future,

@@ -170,7 +170,7 @@ fn run(step: &mut Command) {
 }
 
 /// A free port below the range from which systems give outgoing connections theirs: none takes it before the service does.
-pub fn free_port() -> u16 {
+fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 15_000 + (std::process::id() % 1_500) as u16 * 10;
     let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
