@@ -202,6 +202,13 @@ fn message(record: &Generated) -> Message {
 }
 
 #[test]
+fn the_shipped_configuration_has_no_problems() {
+    let checked = Project::shipped().run(&["check"]).ok();
+    let said = checked.stdout + &checked.stderr;
+    assert!(!said.contains("warning") && !said.contains("error"), "{said}");
+}
+
+#[test]
 fn shipped_migrations_give_both_databases_the_same_tables() {
     for name in ["shop", "crm", "jobs"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(name);
