@@ -1,1 +1,2 @@
 //! One file a command: arguments in, words out.
+pub mod check;

@@ -2,6 +2,33 @@
 //!
 //! Whoever holds a [`Plan`] need not check anything again: names resolve, types fit, one route has one transaction domain.
 
+mod problem;
+mod document;
+mod context;
+mod interpolate;
+mod keys;
+mod section;
+mod files;
 mod plan;
+mod settings;
+mod schemas;
+mod expressions;
+mod validators;
+mod enrichers;
+mod paths;
+mod fit;
+mod unions;
+mod columns;
+mod table;
+mod topic;
+mod destinations;
+mod apart;
+mod lanes;
+mod routes;
+mod load;
+pub mod diagnostics;
 
+pub use context::Options;
+pub use load::{Loaded, load};
 pub use plan::*;
+pub use problem::{Place, Problem, Severity, Source, Sources};

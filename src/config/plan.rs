@@ -35,6 +35,8 @@ pub struct Registry {
     pub password: Option<String>,
     /// PEM file of certificates to trust.
     pub ca: Option<PathBuf>,
+    /// How long an id that the registry does not know is asked for again.
+    pub unknown_id_grace: Duration,
 }
 
 #[derive(Clone, Debug)]

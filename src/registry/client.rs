@@ -315,7 +315,13 @@ mod tests {
     use super::*;
 
     fn registry(url: &str) -> config::Registry {
-        config::Registry { url: url.into(), user: None, password: None, ca: None }
+        config::Registry {
+            url: url.into(),
+            user: None,
+            password: None,
+            ca: None,
+            unknown_id_grace: Duration::from_secs(30),
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One integration binary: real Kafka, real Postgres, the real command.
 #![allow(clippy::unwrap_used)] // a test that panics has failed: that is how it says so
 
+mod check;
 mod harness;
 mod house;
 mod jobs;

@@ -19,7 +19,13 @@ fn client(url: &str) -> Client {
 }
 
 fn settings(url: &str) -> config::Registry {
-    config::Registry { url: url.into(), user: None, password: None, ca: None }
+    config::Registry {
+        url: url.into(),
+        user: None,
+        password: None,
+        ca: None,
+        unknown_id_grace: std::time::Duration::from_secs(30),
+    }
 }
 
 /// Something that listens and answers each request so.

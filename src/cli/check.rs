@@ -1,0 +1,102 @@
+//! `pointsman check`: the compiler of routes.toml, offline.
+
+use crate::config::{self, Loaded, Options, Plan, Problem, diagnostics};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Check routes.toml, its expressions and its schemas, and show every problem at its place.
+///
+/// Nothing is contacted: no broker, no registry, no database.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example: pointsman check -f routes.toml --strict")]
+pub struct CheckArgs {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
+    pub file: PathBuf,
+    /// `json` writes one object: `ok`, `errors`, `warnings`, and `problems` with file, line and column.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Refuse unset variables and absent secret files too, as `run` does.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Human,
+    Json,
+}
+
+/// Checks, and writes what was found; `colour` is for terminals. The exit code is 0 without errors, 1 with, 3 for a file that
+/// cannot be read.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl Write) -> io::Result<u8> {
+    let loaded = match config::load(&args.file, Options { strict: args.strict, ..options }) {
+        Ok(loaded) => loaded,
+        Err(error) => return unreadable(args, &error, out),
+    };
+    match args.format {
+        Format::Human => human(args, &loaded, colour, out)?,
+        Format::Json => writeln!(out, "{:#}", as_json(&loaded))?,
+    }
+    Ok(u8::from(loaded.plan.is_none()))
+}
+
+fn unreadable(args: &CheckArgs, error: &io::Error, out: &mut impl Write) -> io::Result<u8> {
+    let message = format!("cannot read {}: {error}", args.file.display());
+    match args.format {
+        Format::Human => {
+            writeln!(out, "error: {message}")?;
+            if error.kind() == io::ErrorKind::NotFound {
+                writeln!(out, "  = help: name another file with `-f FILE`")?;
+            }
+        }
+        Format::Json => writeln!(out, "{:#}", json!({ "ok": false, "message": message, "problems": [] }))?,
+    }
+    Ok(3)
+}
+
+fn human(args: &CheckArgs, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io::Result<()> {
+    for problem in &loaded.problems {
+        writeln!(out, "{}\n", diagnostics::human(problem, &loaded.sources, colour))?;
+    }
+    let (errors, warnings) = counts(&loaded.problems);
+    match &loaded.plan {
+        Some(plan) => writeln!(out, "ok: {}", summary(plan, loaded, warnings)),
+        None => {
+            let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+            writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), args.file.display())
+        }
+    }
+}
+
+fn summary(plan: &Plan, loaded: &Loaded, warnings: usize) -> String {
+    let mut parts = vec![count(plan.routes.len(), "route"), count(loaded.catalog.names().count(), "schema")];
+    if warnings > 0 {
+        parts.push(count(warnings, "warning"));
+    }
+    parts.join(", ")
+}
+
+fn as_json(loaded: &Loaded) -> serde_json::Value {
+    let (errors, warnings) = counts(&loaded.problems);
+    let problems: Vec<_> = loaded.problems.iter().map(|p| diagnostics::json(p, &loaded.sources)).collect();
+    json!({ "ok": loaded.plan.is_some(), "errors": errors, "warnings": warnings, "problems": problems })
+}
+
+/// Errors and warnings.
+fn counts(problems: &[Problem]) -> (usize, usize) {
+    let errors = problems.iter().filter(|p| p.is_error()).count();
+    (errors, problems.len() - errors)
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

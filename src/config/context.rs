@@ -1,0 +1,95 @@
+//! What every part of the reading shares: the options, the texts, and the problems found so far.
+
+use super::{
+    document::{self, Value},
+    interpolate::interpolate,
+    problem::{Place, Problem, Severity, Sources},
+};
+use std::{
+    cell::{Ref, RefCell},
+    collections::BTreeSet,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// How to read a configuration.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Refuse unset variables without a default and absent secret files, as `run` does; otherwise they are warnings.
+    pub strict: bool,
+    /// The environment's variables.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { strict: false, env: &|name| std::env::var(name).ok() }
+    }
+}
+
+pub(super) struct Context<'a> {
+    pub options: Options<'a>,
+    sources: RefCell<Sources>,
+    problems: RefCell<Vec<Problem>>,
+    /// Validators and enrichers that some route names: (section, name).
+    used: RefCell<BTreeSet<(&'static str, String)>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(options: Options<'a>) -> Self {
+        Context { options, sources: RefCell::default(), problems: RefCell::default(), used: RefCell::default() }
+    }
+
+    pub(super) fn finish(self) -> (Sources, Vec<Problem>) {
+        (self.sources.into_inner(), self.problems.into_inner())
+    }
+
+    pub(super) fn report(&self, problem: Problem) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// A problem that offline checks may live with: a warning unless strict.
+    pub(super) fn report_unless_lenient(&self, mut problem: Problem) {
+        if !self.options.strict {
+            problem.severity = Severity::Warning;
+        }
+        self.report(problem);
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.problems.borrow().iter().any(Problem::is_error)
+    }
+
+    pub(super) fn add_source(&self, path: &Path, text: String) -> u32 {
+        self.sources.borrow_mut().add(path, text)
+    }
+
+    pub(super) fn sources(&self) -> Ref<'_, Sources> {
+        self.sources.borrow()
+    }
+
+    /// A path as the file at `place` means it.
+    pub(super) fn relative(&self, place: Place, path: &Path) -> PathBuf {
+        let sources = self.sources();
+        let folder = sources.get(place.file).and_then(|s| s.path.parent()).unwrap_or(Path::new(""));
+        folder.join(path)
+    }
+
+    pub(super) fn mark_used(&self, section: &'static str, name: &str) {
+        self.used.borrow_mut().insert((section, name.to_owned()));
+    }
+
+    pub(super) fn is_used(&self, section: &'static str, name: &str) -> bool {
+        self.used.borrow().contains(&(section, name.to_owned()))
+    }
+
+    /// A string of routes.toml with its variables filled in.
+    pub(super) fn interpolated(&self, text: &str, place: Place) -> String {
+        if text.contains("${") { interpolate(self, text, place) } else { text.to_owned() }
+    }
+
+    /// The place of a byte range of a string's content.
+    pub(super) fn inside(&self, value: &Value, content: Range<usize>) -> Place {
+        document::inside(self.sources().slice(value.place), value.place, content)
+    }
+}

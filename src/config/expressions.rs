@@ -1,0 +1,82 @@
+//! Expressions in routes.toml: checked by `expr`, their problems placed through the escapes of TOML's strings.
+
+use super::{
+    context::Context,
+    document::{Kind, Value},
+    problem::{Place, Problem},
+    section::wrong_type,
+};
+use crate::expr::{self, Env, RawTyped, Type, Typed};
+
+/// The text of an expression: as it stands, without `${…}`.
+pub(super) fn source<'v>(cx: &Context<'_>, value: &'v Value) -> Option<&'v str> {
+    match &value.kind {
+        Kind::String(s) => Some(s),
+        _ => {
+            wrong_type(cx, value, "an expression in quotes", "");
+            None
+        }
+    }
+}
+
+/// An expression of any type. `seen` is what made this environment: an enricher is checked again in each route that uses it.
+pub(super) fn any(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>) -> Option<Typed> {
+    let found = expr::check(source(cx, value)?, env);
+    found.map_err(|problems| report(cx, value, problems, seen)).ok()
+}
+
+/// An expression that says yes or no.
+pub(super) fn condition(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>) -> Option<Typed> {
+    let typed = any(cx, value, env, seen)?;
+    if *typed.ty() == Type::Bool {
+        return Some(typed);
+    }
+    let mut problem =
+        Problem::error("not-a-condition", value.place, format!("expected a condition, found {}", words(typed.ty())))
+            .help("compare it with something, as in `quantity > 0`");
+    if let Type::Nullable(inner) = typed.ty()
+        && **inner == Type::Bool
+    {
+        problem = problem.help("say what null means: compare it, as in `paid == true`");
+    }
+    cx.report(problem);
+    None
+}
+
+/// A condition over the record before it is decoded.
+pub(super) fn raw(cx: &Context<'_>, value: &Value, json: bool) -> Option<RawTyped> {
+    let found = expr::check_raw(source(cx, value)?, json);
+    found.map_err(|problems| report(cx, value, problems, None)).ok()
+}
+
+fn report(cx: &Context<'_>, value: &Value, problems: Vec<expr::Problem>, seen: Option<&(Place, String)>) {
+    for found in problems {
+        let place = cx.inside(value, found.span);
+        let mut problem = Problem::error(found.code, place, found.message).help(found.help);
+        if let Some((place, label)) = seen {
+            problem = problem.also(*place, label.clone());
+        }
+        cx.report(problem);
+    }
+}
+
+/// A type as messages call it.
+pub(super) fn words(ty: &Type) -> String {
+    match ty {
+        Type::Null => "null".into(),
+        Type::Bool => "a boolean".into(),
+        Type::Int => "an integer".into(),
+        Type::Double => "a double".into(),
+        Type::Decimal { precision, scale } => format!("a decimal({precision},{scale})"),
+        Type::String => "a string".into(),
+        Type::Bytes => "bytes".into(),
+        Type::Timestamp => "a timestamp".into(),
+        Type::Local => "a local date-time".into(),
+        Type::Duration => "a duration".into(),
+        Type::List(_) => "a list".into(),
+        Type::Map(_) => "a map".into(),
+        Type::Message(name) => format!("a record {name}"),
+        Type::Dyn => "a value whose type is only known at run time".into(),
+        Type::Nullable(inner) => format!("{} or null", words(inner)),
+    }
+}

@@ -1,0 +1,123 @@
+//! Which keys stand where: unknown ones are refused with the nearest known one, or with the table they belong to.
+
+/// A kind of table in routes.toml.
+#[derive(Debug)]
+pub(super) struct Level {
+    /// As messages call it.
+    pub what: &'static str,
+    /// How deep it lies: a key of an outer table that stands in an inner one was most likely caught by a header above it.
+    pub depth: u8,
+    pub keys: &'static [&'static str],
+}
+
+pub(super) const FILE: Level = Level {
+    what: "the file",
+    depth: 0,
+    keys: &[
+        "version",
+        "app",
+        "include",
+        "kafka",
+        "schema_registry",
+        "databases",
+        "http",
+        "topics",
+        "defaults",
+        "validators",
+        "enrichers",
+        "routes",
+    ],
+};
+
+/// A file that is included; the rest stands in the main file.
+pub(super) const INCLUDED: Level = Level {
+    what: "an included file",
+    depth: 0,
+    keys: &["version", "databases", "topics", "validators", "enrichers", "routes"],
+};
+
+pub(super) const KAFKA: Level =
+    Level { what: "`[kafka]`", depth: 1, keys: &["bootstrap_servers", "properties", "consumer", "producer"] };
+
+pub(super) const REGISTRY: Level =
+    Level { what: "`[schema_registry]`", depth: 1, keys: &["url", "user", "password", "ca", "unknown_id_grace"] };
+
+pub(super) const DATABASE: Level =
+    Level { what: "a database", depth: 1, keys: &["url", "user", "password", "migrations"] };
+
+pub(super) const HTTP: Level = Level { what: "`[http]`", depth: 1, keys: &["listen"] };
+
+pub(super) const TOPIC_SPEC: Level =
+    Level { what: "a topic of `[topics]`", depth: 1, keys: &["partitions", "replication", "config"] };
+
+pub(super) const VALIDATOR: Level =
+    Level { what: "a validator", depth: 1, keys: &["schema", "unknown_fields", "bytes", "rules"] };
+
+pub(super) const RULE: Level = Level { what: "a rule", depth: 2, keys: &["check", "message", "on_fail"] };
+
+pub(super) const ENRICHER: Level = Level { what: "an enricher", depth: 1, keys: &["drop", "rename", "set", "lookup"] };
+
+pub(super) const ROUTE: Level = Level { what: "the route", depth: 1, keys: ROUTE_KEYS };
+
+/// `[defaults]` has the keys of a route.
+pub(super) const DEFAULTS: Level = Level { what: "`[defaults]`", depth: 1, keys: ROUTE_KEYS };
+
+const ROUTE_KEYS: &[&str] = &[
+    "topic",
+    "format",
+    "key",
+    "group",
+    "start",
+    "on_position_lost",
+    "where_raw",
+    "validator",
+    "schema",
+    "where",
+    "enricher",
+    "dlq",
+    "delivery",
+    "workers",
+    "retry",
+    "breaker",
+    "commit_interval",
+    "fk_wait",
+    "cases",
+    "otherwise",
+    "destination",
+    "destinations",
+];
+
+pub(super) const CASE: Level = Level {
+    what: "a case",
+    depth: 2,
+    keys: &["name", "when_raw", "when", "validator", "schema", "enricher", "destination", "destinations"],
+};
+
+pub(super) const TOPIC: Level = Level {
+    what: "a topic destination",
+    depth: 3,
+    keys: &["topic", "format", "schema", "record_key", "partition", "headers", "on_tombstone"],
+};
+
+pub(super) const TABLE: Level = Level {
+    what: "a table destination",
+    depth: 3,
+    keys: &["database", "table", "for_each", "key_columns", "on_conflict", "newer_by", "on_tombstone", "columns"],
+};
+
+pub(super) const HEADERS: Level = Level { what: "`headers`", depth: 4, keys: &["drop", "set"] };
+pub(super) const RETRY: Level = Level { what: "`retry`", depth: 2, keys: &["initial", "max", "give_up_after"] };
+pub(super) const BREAKER: Level = Level { what: "`breaker`", depth: 2, keys: &["share", "min", "window"] };
+pub(super) const START: Level = Level { what: "`start`", depth: 2, keys: &["group"] };
+
+/// A place for records that are kept apart: dead letters, and those that no case took.
+pub(super) const APART: Level =
+    Level { what: "a place for dead letters", depth: 2, keys: &["topic", "database", "table"] };
+
+/// Where to look for the home of a key that stands in the wrong table; routes' own tables first.
+const HOMES: [&Level; 9] = [&ROUTE, &CASE, &TABLE, &TOPIC, &VALIDATOR, &RULE, &ENRICHER, &FILE, &KAFKA];
+
+/// The table that this key belongs to, when it is not `here`.
+pub(super) fn home(key: &str, here: &Level) -> Option<&'static Level> {
+    HOMES.into_iter().find(|l| l.what != here.what && l.keys.contains(&key))
+}

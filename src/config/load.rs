@@ -1,0 +1,113 @@
+//! From a path to a [`Plan`], or to every reason why there is none.
+
+use super::{
+    context::{Context, Options},
+    document::{Entry, Table},
+    enrichers,
+    files::{self, Files},
+    keys,
+    plan::{Plan, Route},
+    problem::{self, Place, Problem, Sources},
+    routes::{self, Named},
+    schemas::Schemas,
+    section::Section,
+    settings, validators,
+};
+use crate::schema::Catalog;
+use std::path::Path;
+
+/// A configuration as it was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// `None` when any problem is an error.
+    pub plan: Option<Plan>,
+    /// Errors first, each in the order of the text.
+    pub problems: Vec<Problem>,
+    /// The texts that the problems' places point into.
+    pub sources: Sources,
+    /// The types in `schemas/` beside the file.
+    pub catalog: Catalog,
+}
+
+/// Reads a routes.toml, what it includes, and the schemas beside it.
+///
+/// # Errors
+/// The main file cannot be read. Everything else is one of the [`Loaded::problems`].
+pub fn load(path: &Path, options: Options<'_>) -> Result<Loaded, std::io::Error> {
+    let cx = Context::new(options);
+    let files = files::read(&cx, path)?;
+    let schemas = Schemas::load(&cx, &path.parent().unwrap_or(Path::new("")).join("schemas"));
+    let plan = plan(&cx, &files, &schemas);
+    let plan = plan.filter(|_| !cx.has_errors());
+    let (sources, problems) = cx.finish();
+    Ok(Loaded { plan, problems: problem::in_order(problems), sources, catalog: schemas.catalog })
+}
+
+fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
+    // A text that is no TOML may lack anything: what follows from that is not worth telling.
+    if cx.has_errors() {
+        return None;
+    }
+    files.check_shape(cx);
+    let main = files.main(cx);
+    let databases = settings::databases(cx, &files.named(cx, "databases"));
+    let validators = validators::read(cx, &files.named(cx, "validators"), schemas);
+    let enricher_entries = files.named(cx, "enrichers");
+    let enrichers = enrichers::read(cx, &enricher_entries);
+    main.require("app", "write `app = \"NAME\"`: it prefixes consumer groups and transactional ids");
+    let app = main.text("app").unwrap_or_default();
+    let named = Named { app: &app, databases: &databases, schemas, validators: &validators, enrichers: &enrichers };
+    let routes = routes(cx, files, &main, &named);
+    for section in ["validators", "enrichers"] {
+        unused(cx, section, &files.named(cx, section));
+    }
+    Some(Plan {
+        kafka: settings::kafka(&main),
+        registry: settings::registry(&main),
+        http: settings::http(&main),
+        topics: settings::topics(cx, &files.named(cx, "topics")),
+        app,
+        databases,
+        routes: routes?,
+    })
+}
+
+/// Every route; `None` when one has problems, though all have been read.
+fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>) -> Option<Vec<Route>> {
+    let defaults = main.section("defaults", "`[defaults]`");
+    if let Some(defaults) = &defaults {
+        defaults.only(&keys::DEFAULTS);
+    }
+    let entries = files.named(cx, "routes");
+    if entries.is_empty() {
+        cx.report(
+            Problem::warning("nothing-to-do", main.place, "the file has no routes").help("write `[routes.NAME]`"),
+        );
+    }
+    let read = |entry: &&Entry| route(cx, entry, defaults.as_ref().map(|d| d.table), named);
+    let routes: Vec<Option<(Route, Place)>> = entries.iter().map(read).collect();
+    let whole: Vec<(Route, Place)> = routes.iter().flatten().cloned().collect();
+    routes::check_groups(cx, &whole);
+    (whole.len() == routes.len()).then(|| whole.into_iter().map(|(route, _)| route).collect())
+}
+
+fn route(cx: &Context<'_>, entry: &Entry, defaults: Option<&Table>, named: &Named<'_>) -> Option<(Route, Place)> {
+    let what = format!("route `{}`", entry.key);
+    let Some(table) = routes::with_defaults(entry, defaults) else {
+        // Reports the wrong type.
+        Section::of(cx, &entry.value, what, entry.key_place)?;
+        return None;
+    };
+    let section = Section { cx, table: &table, what, place: entry.key_place };
+    Some((routes::read(&section, &entry.key, named)?, entry.key_place))
+}
+
+fn unused(cx: &Context<'_>, section: &'static str, entries: &[&Entry]) {
+    for entry in entries.iter().filter(|e| !cx.is_used(section, &e.key)) {
+        let kind = section.trim_end_matches('s');
+        cx.report(
+            Problem::warning("unused", entry.key_place, format!("no route uses the {kind} `{}`", entry.key))
+                .help(format!("name it in a route: `{kind} = \"{}\"`, or leave it out", entry.key)),
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! What is not a route: Kafka, the registry, databases, HTTP, topics.
+
+use super::{
+    context::Context,
+    document::{Entry, Kind, Table, Value},
+    keys,
+    plan::{Database, Kafka, Registry, TopicSpec},
+    problem::Problem,
+    section::{Name, Section, text, wrong_type},
+};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// librdkafka properties that follow from Pointsman's guarantees, and what stands for them.
+const OWNED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "write it as `bootstrap_servers` in `[kafka]`"),
+    ("metadata.broker.list", "write it as `bootstrap_servers` in `[kafka]`"),
+    ("group.id", "a route has its own group: `group` in the route"),
+    ("enable.auto.commit", "positions are committed together with what was delivered, never by a timer"),
+    ("enable.auto.offset.store", "positions are committed together with what was delivered, never by a timer"),
+    ("auto.commit.interval.ms", "write `commit_interval` in the route"),
+    ("auto.offset.reset", "write `start` in the route for a new group, `on_position_lost` for a position that is gone"),
+    ("isolation.level", "routes read committed records only; anything else would deliver records that never were"),
+    ("enable.partition.eof", "the end of a partition is how a route knows that it has caught up"),
+    ("transactional.id", "each worker has its own, which fences its predecessor"),
+    ("enable.idempotence", "it is always on: without it a retry may write a record twice"),
+    ("enable.gapless.guarantee", "transactions make it needless"),
+    ("acks", "it is always `all`: anything less loses records when a broker fails"),
+    ("request.required.acks", "it is always `all`: anything less loses records when a broker fails"),
+    ("delivery.report.only.error", "a record counts as delivered when its report says so"),
+];
+
+pub(super) fn kafka(main: &Section<'_>) -> Kafka {
+    let cx = main.cx;
+    if main.value("kafka").is_none() {
+        cx.report(
+            Problem::error("missing-key", main.place, "the file has no `[kafka]`")
+                .help("write `[kafka]` with `bootstrap_servers = \"localhost:9092\"`"),
+        );
+    }
+    let Some(section) = main.section("kafka", "`[kafka]`") else { return Kafka::default() };
+    section.only(&keys::KAFKA);
+    section.require("bootstrap_servers", "write `bootstrap_servers = \"host:9092\"`");
+    Kafka {
+        bootstrap_servers: section.text("bootstrap_servers").unwrap_or_default(),
+        properties: properties(&section, "properties"),
+        consumer: properties(&section, "consumer"),
+        producer: properties(&section, "producer"),
+    }
+}
+
+fn properties(kafka: &Section<'_>, key: &str) -> BTreeMap<String, String> {
+    let Some(section) = kafka.section(key, format!("`[kafka.{key}]`")) else { return BTreeMap::new() };
+    let mut found = BTreeMap::new();
+    collect(kafka.cx, section.table, "", &mut |name, entry| {
+        if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+            kafka.cx.report(
+                Problem::error("owned-property", entry.key_place, format!("Pointsman sets `{name}` itself"))
+                    .help(*reason),
+            );
+        } else if let Some(value) = scalar(kafka.cx, &entry.value) {
+            found.insert(name.to_owned(), value);
+        }
+    });
+    found
+}
+
+/// Every leaf under its dotted name: `security.protocol = …` without quotes is a table to TOML, and means the same.
+fn collect(cx: &Context<'_>, table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
+    for entry in &table.entries {
+        let name = format!("{prefix}{}", entry.key);
+        match &entry.value.kind {
+            Kind::Table(inner) => collect(cx, inner, &format!("{name}."), found),
+            _ => found(&name, entry),
+        }
+    }
+}
+
+fn scalar(cx: &Context<'_>, value: &Value) -> Option<String> {
+    match &value.kind {
+        Kind::Integer(n) => Some(n.to_string()),
+        Kind::Float(n) => Some(n.to_string()),
+        Kind::Boolean(b) => Some(b.to_string()),
+        Kind::String(_) => text(cx, value),
+        _ => {
+            wrong_type(cx, value, "a string, a number or a boolean", "");
+            None
+        }
+    }
+}
+
+pub(super) fn registry(main: &Section<'_>) -> Option<Registry> {
+    let section = main.section("schema_registry", "`[schema_registry]`")?;
+    section.only(&keys::REGISTRY);
+    section.require("url", "write `url = \"http://localhost:8081\"`");
+    let url = section.text("url")?;
+    if !is_open(&url) && !url.starts_with("http://") && !url.starts_with("https://") {
+        let place = section.value("url").map_or(section.place, |v| v.place);
+        main.cx.report(
+            Problem::error("bad-url", place, format!("`{url}` is no address of a registry"))
+                .help("it begins with `http://` or `https://`"),
+        );
+    }
+    Some(Registry {
+        url,
+        user: section.text("user"),
+        password: section.text("password"),
+        ca: section.name("ca").map(|n| main.cx.relative(n.place, Path::new(&n.text))),
+        unknown_id_grace: section.duration("unknown_id_grace").unwrap_or(Duration::from_secs(30)),
+    })
+}
+
+/// Whether a variable without a value is still in the text: then nothing can be said about it.
+fn is_open(text: &str) -> bool {
+    text.contains("${")
+}
+
+pub(super) fn databases(cx: &Context<'_>, entries: &[&Entry]) -> BTreeMap<String, Database> {
+    let read = entries.iter().filter_map(|e| Some((e.key.clone(), database(cx, e)?)));
+    read.collect()
+}
+
+fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
+    let section = Section::of(cx, &entry.value, format!("database `{}`", entry.key), entry.key_place)?;
+    section.only(&keys::DATABASE);
+    let value =
+        section.require("url", "write `url = \"sqlite://data/NAME.db\"` or `url = \"postgres://host/NAME\"`")?;
+    let url = text(cx, value)?;
+    if !is_open(&url) && !["sqlite:", "postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
+        let scheme = url.split("://").next().unwrap_or_default();
+        cx.report(
+            Problem::error(
+                "unknown-database-kind",
+                value.place,
+                format!("`{scheme}` is no database that Pointsman writes to"),
+            )
+            .help("the address begins with `sqlite://` or `postgres://`"),
+        );
+    }
+    Some(Database {
+        name: entry.key.clone(),
+        url: from_file(cx, &section, url),
+        user: section.text("user"),
+        password: section.text("password"),
+        migrations: section.name("migrations").map(|n| migrations(cx, &n)),
+    })
+}
+
+/// A SQLite file is relative to the file that names it, as every path is.
+fn from_file(cx: &Context<'_>, section: &Section<'_>, url: String) -> String {
+    let Some((path, place)) = url.strip_prefix("sqlite://").zip(section.value("url").map(|v| v.place)) else {
+        return url;
+    };
+    if path.is_empty() || path.starts_with([':', '/', '?']) || is_open(path) {
+        return url;
+    }
+    format!("sqlite://{}", cx.relative(place, Path::new(path)).display())
+}
+
+fn migrations(cx: &Context<'_>, name: &Name) -> PathBuf {
+    let path = cx.relative(name.place, Path::new(&name.text));
+    if !is_open(&name.text) && !path.is_dir() {
+        cx.report(
+            Problem::error("missing-folder", name.place, format!("there is no folder `{}`", path.display()))
+                .help("paths begin at the folder of the file that names them"),
+        );
+    }
+    path
+}
+
+pub(super) fn http(main: &Section<'_>) -> Option<String> {
+    let section = main.section("http", "`[http]`")?;
+    section.only(&keys::HTTP);
+    let value = section.require("listen", "write `listen = \"127.0.0.1:9187\"`")?;
+    let listen = text(main.cx, value)?;
+    let named = listen.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !is_open(&listen) && !named && listen.parse::<SocketAddr>().is_err() {
+        main.cx.report(
+            Problem::error("bad-address", value.place, format!("`{listen}` is no address to listen on"))
+                .help("write host and port: `127.0.0.1:9187`"),
+        );
+    }
+    Some(listen)
+}
+
+pub(super) fn topics(cx: &Context<'_>, entries: &[&Entry]) -> BTreeMap<String, TopicSpec> {
+    let read = entries.iter().filter_map(|e| Some((e.key.clone(), topic(cx, e)?)));
+    read.collect()
+}
+
+fn topic(cx: &Context<'_>, entry: &Entry) -> Option<TopicSpec> {
+    let section = Section::of(cx, &entry.value, format!("topic `{}`", entry.key), entry.key_place)?;
+    section.only(&keys::TOPIC_SPEC);
+    check_topic_name(cx, &Name { text: entry.key.clone(), place: entry.key_place });
+    let mut config = BTreeMap::new();
+    if let Some(own) = section.section("config", "`config`") {
+        collect(cx, own.table, "", &mut |name, entry| {
+            config.extend(scalar(cx, &entry.value).map(|v| (name.to_owned(), v)));
+        });
+    }
+    Some(TopicSpec {
+        partitions: section.integer("partitions", 1..=100_000).unwrap_or(1) as i32,
+        replication: section.integer("replication", 1..=100).map(|n| n as i32),
+        config,
+    })
+}
+
+/// Kafka's rule for topic names.
+pub(super) fn check_topic_name(cx: &Context<'_>, name: &Name) {
+    let text = name.text.as_str();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if is_open(text)
+        || (!text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(plain))
+    {
+        return;
+    }
+    cx.report(
+        Problem::error("bad-topic-name", name.place, format!("Kafka has no topic named `{text}`"))
+            .help("a topic's name is 1 to 249 letters, digits, `.`, `_` and `-`"),
+    );
+}

@@ -1,0 +1,229 @@
+//! Topic destinations: their schema, where each of its fields comes from, key and headers.
+
+use super::{
+    context::Context,
+    enrichers::Fields,
+    expressions, fit, keys,
+    paths::type_name,
+    plan::{FieldSource, Format, OnTombstone, TopicDestination},
+    problem::{Place, Problem, nearest},
+    schemas::Schemas,
+    section::{Name, Section, unknown_name},
+    settings::check_topic_name,
+};
+use crate::{
+    expr::{Env, Place as At, Type, Typed},
+    schema::{NewField, Schema},
+};
+use std::sync::Arc;
+
+/// What a destination is written from.
+pub(super) struct Input<'a> {
+    pub fields: &'a Fields,
+    /// The validator's schema.
+    pub schema: &'a Arc<Schema>,
+}
+
+/// The topic's name, which is known also where the record's fields are not.
+pub(super) fn topic_name(section: &Section<'_>) -> Option<Name> {
+    let name = section.name("topic")?;
+    check_topic_name(section.cx, &name);
+    Some(name)
+}
+
+/// `input` is `None` where the record's fields are not known, because something before has problems.
+pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Input<'_>>) -> Option<TopicDestination> {
+    let cx = section.cx;
+    section.only(&keys::TOPIC);
+    let name = topic_name(section);
+    let format = section.choice("format", &[("avro", Format::Avro), ("json", Format::Json)]).unwrap_or(Format::Avro);
+    let on_tombstone = on_tombstone(section);
+    let partition = section.choice("partition", &[("key", false), ("same", true)]);
+    let explicit = match section.name("schema") {
+        Some(name) => Some((schemas.find_record(cx, &name)?, name.place)),
+        None => None,
+    };
+    let input = input?;
+    let (schema, fields) = match explicit {
+        Some((schema, place)) => (schema.clone(), sources(cx, input.fields, &schema, place)?),
+        None => derived(section, input)?,
+    };
+    let record_key = record_key(section, input.fields);
+    let (drop_headers, set_headers) = headers(section, input.fields);
+    Some(TopicDestination {
+        topic: name?.text,
+        format,
+        schema_text: schema.to_json(),
+        schema,
+        fields,
+        record_key,
+        same_partition: partition.unwrap_or(false),
+        drop_headers,
+        set_headers,
+        on_tombstone: on_tombstone?,
+    })
+}
+
+fn on_tombstone(section: &Section<'_>) -> Option<OnTombstone> {
+    let Some(value) = section.value("on_tombstone") else { return Some(OnTombstone::Forward) };
+    let choices = [
+        ("forward", OnTombstone::Forward),
+        ("filter", OnTombstone::Filter),
+        ("dead-letter", OnTombstone::DeadLetter),
+        ("delete", OnTombstone::Delete),
+    ];
+    let chosen = section.choice("on_tombstone", &choices)?;
+    if chosen != OnTombstone::Delete {
+        return Some(chosen);
+    }
+    section.cx.report(
+        Problem::error("unsuitable-tombstone", value.place, "a topic has no rows to delete")
+            .help("`on_tombstone = \"forward\"` passes the tombstone on: readers take it as a deletion"),
+    );
+    None
+}
+
+/// Where each field of a schema that is written out comes from.
+fn sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> Option<Vec<FieldSource>> {
+    let record = schema.record()?;
+    let mut found = Vec::new();
+    let mut whole = true;
+    for field in &record.fields {
+        let view = &fields.view.fields;
+        let at = view.iter().position(|f| f.name == field.name);
+        let at = at.or_else(|| view.iter().position(|f| field.aliases.contains(&f.name)));
+        let problem = match at {
+            Some(at) => match fit::fits((&view[at].schema, view[at].node), (schema, field.node)) {
+                Ok(()) => {
+                    found.push(FieldSource::View(at));
+                    continue;
+                }
+                Err(misfit) => type_mismatch(place, &record.name.0, &field.name, &misfit),
+            },
+            None if field.default.is_some() => {
+                found.push(FieldSource::Default);
+                continue;
+            }
+            None => no_source(place, &record.name.0, &field.name, schema, field.node, fields),
+        };
+        cx.report(problem);
+        whole = false;
+    }
+    whole.then_some(found)
+}
+
+fn type_mismatch(place: Place, record: &str, field: &str, misfit: &fit::Misfit) -> Problem {
+    let path = if misfit.path.is_empty() { field.to_owned() } else { format!("{field}.{}", misfit.path) };
+    let message = format!("`{path}` is {} here, but {} in {record}", misfit.found, misfit.wanted);
+    let problem = Problem::error("type-mismatch", place, message);
+    if misfit.found.ends_with(" or null") && !misfit.wanted.ends_with(" or null") {
+        return problem
+            .help(format!("let {record} take null, or set `{field}` in an enricher: `has({field}) ? {field} : …`"));
+    }
+    if misfit.found.starts_with("decimal") && misfit.wanted.starts_with("decimal") {
+        return problem
+            .help(format!("losing scale has to be said: set `{field}` in an enricher with `round({field}, …)`"));
+    }
+    problem.help(format!("convert `{field}` in an enricher, or change its type in {record}"))
+}
+
+fn no_source(
+    place: Place,
+    record: &str,
+    field: &str,
+    schema: &Schema,
+    node: crate::schema::NodeId,
+    fields: &Fields,
+) -> Problem {
+    let message = format!("{record} wants `{field}` ({}), and nothing gives it", type_name(schema, node));
+    let problem = Problem::error("missing-field", place, message);
+    match nearest(field, fields.view.fields.iter().map(|f| f.name.as_str())) {
+        Some(near) => problem.help(format!("rename `{near}` in an enricher, or set `{field}`")),
+        None => problem.help(format!("set `{field}` in an enricher, or give it a default in {record}")),
+    }
+}
+
+/// The validator's own schema where nothing has changed, otherwise a record of its name with the fields of now.
+fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec<FieldSource>)> {
+    let view = &input.fields.view.fields;
+    let sources = || (0..view.len()).map(FieldSource::View).collect();
+    let record = input.schema.record()?;
+    let as_it_was =
+        view.len() == record.fields.len()
+            && view.iter().zip(&record.fields).enumerate().all(|(i, (now, then))| {
+                now.name == then.name && matches!(now.place, At::Body(at) if usize::from(at) == i)
+            });
+    if as_it_was {
+        return Some((input.schema.clone(), sources()));
+    }
+    let fields: Vec<NewField<'_>> = view
+        .iter()
+        .map(|f| {
+            let original = match f.place {
+                At::Body(at) => record.fields.get(usize::from(at)),
+                At::Added(_) => None,
+            };
+            NewField {
+                name: f.name.clone(),
+                schema: &f.schema,
+                node: f.node,
+                default: original.and_then(|o| o.default.clone()),
+                doc: original.and_then(|o| o.doc.clone()),
+            }
+        })
+        .collect();
+    match Schema::record_of(&record.name.0, &fields) {
+        Ok(schema) => Some((Arc::new(schema), sources())),
+        Err(reason) => {
+            let message = format!("no schema can be derived for this topic: {reason}");
+            section.cx.report(
+                Problem::error("not-derivable", section.key_place("topic"), message)
+                    .help("write the record in schemas/ and name it here: `schema = \"namespace.Name\"`"),
+            );
+            None
+        }
+    }
+}
+
+fn record_key(section: &Section<'_>, fields: &Fields) -> Option<Vec<usize>> {
+    section.value("record_key")?;
+    let names = section.names("record_key");
+    let found = names.iter().filter_map(|name| {
+        let at = fields.view.fields.iter().position(|f| f.name == name.text);
+        if at.is_none() {
+            unknown_name(
+                section.cx,
+                "unknown-field",
+                "field",
+                name,
+                fields.view.fields.iter().map(|f| f.name.as_str()),
+            );
+        }
+        at
+    });
+    Some(found.collect())
+}
+
+fn headers(section: &Section<'_>, fields: &Fields) -> (Vec<String>, Vec<(String, Typed)>) {
+    let cx = section.cx;
+    let Some(headers) = section.section("headers", "`headers`") else { return Default::default() };
+    headers.only(&keys::HEADERS);
+    let dropped = headers.names("drop").into_iter().map(|n| n.text).collect();
+    let env = Env { view: fields.view.clone(), item: None };
+    let mut set = Vec::new();
+    if let Some(values) = headers.section("set", "`headers.set`") {
+        for entry in &values.table.entries {
+            let Some(typed) = expressions::any(cx, &entry.value, &env, None) else { continue };
+            if *typed.ty() == Type::String {
+                set.push((entry.key.clone(), typed));
+                continue;
+            }
+            let message = format!("a header is a string, and this is {}", expressions::words(typed.ty()));
+            cx.report(
+                Problem::error("not-a-string", entry.value.place, message)
+                    .help("convert it, as in `string(user_id)`; a literal has quotes of its own: `\"'shop'\"`"),
+            );
+        }
+    }
+    (dropped, set)
+}

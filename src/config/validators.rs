@@ -1,0 +1,104 @@
+//! Validators: a schema and the rules that its records keep.
+
+use super::{
+    context::Context,
+    document::{Entry, Kind, Value},
+    expressions, keys,
+    plan::{Rule, UnknownFields, Validator},
+    problem::Problem,
+    schemas::Schemas,
+    section::{Name, Section, text, unknown_name},
+};
+use crate::{
+    expr::{Env, View},
+    failure,
+};
+use std::collections::BTreeMap;
+
+/// Every validator by name; `None` for one with problems, so that its routes do not report them again.
+pub(super) struct Validators {
+    named: BTreeMap<String, Option<Validator>>,
+}
+
+pub(super) fn read(cx: &Context<'_>, entries: &[&Entry], schemas: &Schemas) -> Validators {
+    Validators { named: entries.iter().map(|e| (e.key.clone(), validator(cx, e, schemas))).collect() }
+}
+
+impl Validators {
+    pub(super) fn find(&self, cx: &Context<'_>, name: &Name) -> Option<Validator> {
+        cx.mark_used("validators", &name.text);
+        let found = self.named.get(&name.text);
+        if found.is_none() {
+            unknown_name(cx, "unknown-validator", "validator", name, self.named.keys().map(String::as_str));
+        }
+        found.cloned().flatten()
+    }
+}
+
+/// A route's bare `schema`: a validator without rules.
+pub(super) fn bare(cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<Validator> {
+    Some(Validator {
+        name: name.text.clone(),
+        schema: schemas.find_record(cx, name)?,
+        unknown_fields: UnknownFields::Count,
+        base64: false,
+        rules: Vec::new(),
+    })
+}
+
+fn validator(cx: &Context<'_>, entry: &Entry, schemas: &Schemas) -> Option<Validator> {
+    let section = Section::of(cx, &entry.value, format!("validator `{}`", entry.key), entry.key_place)?;
+    section.only(&keys::VALIDATOR);
+    let unknown_fields =
+        section.choice("unknown_fields", &[("count", UnknownFields::Count), ("reject", UnknownFields::Reject)]);
+    let base64 = section.choice("bytes", &[("avro", false), ("base64", true)]).unwrap_or(false);
+    section.require("schema", "write `schema = \"namespace.Name\"`, the full name of a record in schemas/");
+    let schema = schemas.find_record(cx, &section.name("schema")?)?;
+    let env = Env { view: View::of(&schema), item: None };
+    let rules = section.section("rules", "`rules`");
+    let rules = rules.iter().flat_map(|r| &r.table.entries).filter_map(|e| rule(cx, e, &env)).collect();
+    Some(Validator {
+        name: entry.key.clone(),
+        schema,
+        unknown_fields: unknown_fields.unwrap_or(UnknownFields::Count),
+        base64,
+        rules,
+    })
+}
+
+fn rule(cx: &Context<'_>, entry: &Entry, env: &Env) -> Option<Rule> {
+    check_rule_name(cx, entry);
+    let (check, message, warn) = match &entry.value.kind {
+        Kind::Table(_) => long_form(cx, entry)?,
+        _ => (&entry.value, None, false),
+    };
+    let typed = expressions::condition(cx, check, env, None)?;
+    let source = expressions::source(cx, check)?.to_owned();
+    Some(Rule { name: entry.key.clone(), check: typed, source, message, warn })
+}
+
+/// `{ check, message, on_fail }`.
+fn long_form<'a>(cx: &'a Context<'_>, entry: &'a Entry) -> Option<(&'a Value, Option<String>, bool)> {
+    let section = Section::of(cx, &entry.value, format!("rule `{}`", entry.key), entry.key_place)?;
+    section.only(&keys::RULE);
+    let warn = section.choice("on_fail", &[("dead-letter", false), ("warn", true)]).unwrap_or(false);
+    let message = section.value("message").and_then(|v| text(cx, v));
+    let check = section.require("check", "write `check = \"quantity > 0\"`: an expression that must be true")?;
+    Some((check, message, warn))
+}
+
+/// A rule's name is a failure's code: a label of metrics, and never one of the built-in codes.
+fn check_rule_name(cx: &Context<'_>, entry: &Entry) {
+    let name = entry.key.as_str();
+    if failure::CODES.iter().any(|c| c.code == name) {
+        cx.report(
+            Problem::error("reserved-name", entry.key_place, format!("`{name}` is a failure code of Pointsman's own"))
+                .help("a rule's name becomes the code of its failures: choose another"),
+        );
+    } else if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+        cx.report(
+            Problem::error("bad-rule-name", entry.key_place, format!("`{name}` cannot be a failure's code"))
+                .help("a rule's name becomes the code of its failures: use letters, digits, `-` and `_`"),
+        );
+    }
+}

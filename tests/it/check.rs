@@ -1,0 +1,165 @@
+//! `pointsman check`: every folder of tests/check is a configuration with the words it must get.
+//!
+//! `POINTSMAN_BLESS=1` writes them anew; read the difference as a user would.
+
+use pointsman::{
+    cli::check::{self, CheckArgs, Format},
+    config::{self, Options, Severity},
+};
+use proptest::{prelude::*, sample::Index};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// The only variable that is set.
+fn env(name: &str) -> Option<String> {
+    (name == "SET").then(|| "a value".to_owned())
+}
+
+const OPTIONS: Options<'_> = Options { strict: false, env: &env };
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// A folder of its own, with the schemas that all cases share.
+fn workspace(name: &str) -> PathBuf {
+    let to = std::env::temp_dir().join(format!("pointsman-check-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&to);
+    copy(&folder().join("schemas"), &to.join("schemas"));
+    to
+}
+
+/// The exit code and the output, with paths as they are inside the workspace.
+fn check(workspace: &Path, format: Format, strict: bool) -> (u8, String) {
+    let args = CheckArgs { file: workspace.join("routes.toml"), format, strict };
+    let mut out = Vec::new();
+    let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    (code, text.replace(&format!("{}/", workspace.display()), ""))
+}
+
+#[test]
+fn every_configuration_gets_its_words() {
+    let bless = std::env::var_os("POINTSMAN_BLESS").is_some();
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    cases.retain(|p| p.join("routes.toml").exists());
+    cases.sort();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let workspace = workspace(&name);
+        copy(case, &workspace);
+        let strict = fs::read_to_string(case.join("arguments")).is_ok_and(|a| a.contains("--strict"));
+        let (code, text) = check(&workspace, Format::Human, strict);
+        let found = format!("{text}exit {code}\n");
+        let golden = case.join("expected.txt");
+        if bless {
+            fs::write(&golden, &found).unwrap();
+        } else if fs::read_to_string(&golden).unwrap_or_default() != found {
+            wrong.push(format!("── {name}\n{found}"));
+        }
+        fs::remove_dir_all(&workspace).unwrap();
+    }
+    assert!(wrong.is_empty(), "{} of {} differ from expected.txt:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(cases.len() > 60);
+}
+
+#[test]
+fn the_shipped_configuration_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("routes.toml");
+    let mut out = Vec::new();
+    let args = CheckArgs { file, format: Format::Human, strict: true };
+    let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(code == 0 && text.starts_with("ok: 6 routes, ") && text.lines().count() == 1, "exit {code}\n{text}");
+}
+
+#[test]
+fn json_tells_every_problem_with_its_place() {
+    let workspace = workspace("json");
+    let good = fs::read_to_string(folder().join("json.toml")).unwrap();
+    fs::write(workspace.join("routes.toml"), good.replace("quantity > 0", "quantty > 0")).unwrap();
+    let (code, text) = check(&workspace, Format::Json, false);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, 1);
+    assert_eq!((&found["ok"], &found["errors"], &found["warnings"]), (&false.into(), &1.into(), &0.into()));
+    let problem = &found["problems"][0];
+    assert_eq!(problem["severity"], "error");
+    assert_eq!(problem["code"], "unknown-name");
+    assert_eq!(problem["file"], "routes.toml");
+    let place: Vec<_> = ["line", "column", "end_line", "end_column"].map(|k| problem[k].as_u64().unwrap()).into();
+    assert_eq!(place, [10, 13, 10, 20]);
+    fs::remove_dir_all(workspace).unwrap();
+}
+
+#[test]
+fn a_file_that_is_not_there_is_the_environments_fault() {
+    let args = CheckArgs { file: "nowhere/routes.toml".into(), format: Format::Human, strict: false };
+    let mut out = Vec::new();
+    assert_eq!(check::run(&args, OPTIONS, false, &mut out).unwrap(), 3);
+    assert!(String::from_utf8(out).unwrap().contains("nowhere/routes.toml"));
+}
+
+#[test]
+fn colours_are_only_for_terminals() {
+    let workspace = workspace("colour");
+    fs::write(workspace.join("routes.toml"), "version = 2\n").unwrap();
+    let args = CheckArgs { file: workspace.join("routes.toml"), format: Format::Human, strict: false };
+    for (colour, escapes) in [(true, true), (false, false)] {
+        let mut out = Vec::new();
+        check::run(&args, OPTIONS, colour, &mut out).unwrap();
+        assert_eq!(out.contains(&0x1b), escapes);
+    }
+    fs::remove_dir_all(workspace).unwrap();
+}
+
+/// The shipped schemas, in a folder for routes.toml to be damaged in.
+fn damaged() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let to = workspace("damaged");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"), &to.join("schemas"));
+        to
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_configuration_is_told_and_never_panics(
+        edits in prop::collection::vec((any::<Index>(), 0usize..40, prop::collection::vec(any::<u8>(), 0..3)), 1..4)
+    ) {
+        let workspace = damaged();
+        let mut bytes = include_bytes!("../../routes.toml").to_vec();
+        for (at, deleted, inserted) in &edits {
+            let at = at.index(bytes.len());
+            let end = (at + deleted).min(bytes.len());
+            bytes.splice(at..end, inserted.iter().copied());
+        }
+        fs::write(workspace.join("routes.toml"), String::from_utf8_lossy(&bytes).as_bytes()).unwrap();
+        let loaded = config::load(&workspace.join("routes.toml"), OPTIONS).unwrap();
+        let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
+        prop_assert_eq!(loaded.plan.is_none(), errors > 0);
+        for problem in &loaded.problems {
+            let shown = config::diagnostics::human(problem, &loaded.sources, false);
+            prop_assert!(shown.contains(problem.code));
+        }
+    }
+}
