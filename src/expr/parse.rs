@@ -2,10 +2,7 @@
 
 use super::{Problem, problems, tokens::Kind, tokens::Tokens};
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators as op};
-use std::{
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::ops::Range;
 
 /// Deeper nesting is refused before the parser, the checker and the compiled closures recurse.
 const MAX_DEPTH: usize = 100;
@@ -116,28 +113,39 @@ pub(super) fn parse(source: &str) -> Result<Ast, Problem> {
     if tokens.all.is_empty() {
         return Err(problems::syntax(0..source.len(), "an expression is expected here".into(), ""));
     }
-    let (depth, at) = tokens.depth();
-    if source.len() > MAX_LENGTH || depth > MAX_DEPTH {
-        let at = if source.len() > MAX_LENGTH { 0 } else { at };
-        let end = tokens.at(at).map_or(source.len(), |i| tokens.all[i].span.end);
-        return Err(problems::too_deep(at..end, MAX_DEPTH));
+    if source.len() > MAX_LENGTH {
+        return Err(problems::too_long(0..source.len(), MAX_LENGTH));
     }
-    // No input is known to make the generated parser panic; if one does, it is that expression's problem alone.
-    let parsed = catch_unwind(AssertUnwindSafe(|| {
-        cel::Env::default().parser().max_recursion_depth(MAX_DEPTH as u16 * 2).parse_with_source_info(source)
-    }));
-    match parsed {
-        Ok(Ok((tree, info))) => Ok(Convert { tokens: &tokens, info: &info }.ast(tree)),
-        Ok(Err(errors)) => Err(syntax_error(&tokens, &errors)),
-        Err(_) => Err(problems::syntax(0..source.len(), "this is not an expression".into(), "")),
+    if let Some(at) = tokens.deeper_than(MAX_DEPTH) {
+        return Err(problems::too_deep(at, MAX_DEPTH));
     }
+    on_a_deep_stack(|| {
+        let parser = cel::Env::default().parser().max_recursion_depth(MAX_DEPTH as u16 * 2);
+        match parser.parse_with_source_info(source) {
+            Ok((tree, info)) => Ok(Convert { tokens: &tokens, info: &info }.ast(tree)),
+            Err(errors) => Err(syntax_error(&tokens, &errors)),
+        }
+    })
+    .unwrap_or_else(|| Err(problems::syntax(0..source.len(), NOT_AN_EXPRESSION.into(), "")))
+}
+
+const NOT_AN_EXPRESSION: &str = "this is not an expression";
+
+/// The generated parser takes some fifty kilobytes of stack a level, more than a thread's usual two megabytes allow.
+/// No input is known to make it panic; one that does is that expression's problem alone (`None`).
+fn on_a_deep_stack<T: Send>(parse: impl FnOnce() -> T + Send) -> Option<T> {
+    const STACK: usize = 64 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("parse".into()).stack_size(STACK);
+        thread.spawn_scoped(scope, parse).ok()?.join().ok()
+    })
 }
 
 /// The first error: those after it are mostly its consequences.
 fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
     let source = tokens.source;
     let Some(error) = errors.errors.first() else {
-        return problems::syntax(0..source.len(), "this is not an expression".into(), "");
+        return problems::syntax(0..source.len(), NOT_AN_EXPRESSION.into(), "");
     };
     let at = byte_offset(source, error.pos);
     let token = tokens.all.iter().find(|t| t.span.end > at);

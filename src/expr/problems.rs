@@ -22,6 +22,11 @@ pub(super) fn too_deep(span: Span, most: usize) -> Problem {
     )
 }
 
+pub(super) fn too_long(span: Span, most: usize) -> Problem {
+    let help = "compare with a table or a set of short rules instead";
+    problem(span, "too-long", format!("the expression is longer than {} KiB", most / 1024), help)
+}
+
 /// A name that is none of `known`; the nearest of them is offered.
 pub(super) fn unknown_name<'k>(span: Span, what: &str, name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
     let known: Vec<&str> = known.collect();

@@ -77,16 +77,16 @@ impl<'s> Tokens<'s> {
         }
     }
 
-    /// An upper bound on how deep the expression nests, and where it is deepest.
+    /// The token at which the expression nests deeper than `most` levels, if it does.
     ///
-    /// A chain of left-associative operators nests as deep as it is long; `&&`, `||` and commas begin a new chain.
-    pub fn depth(&self) -> (usize, usize) {
+    /// Counts an upper bound: a chain of left-associative operators nests as deep as it is long; `&&`, `||` and commas
+    /// begin a new chain.
+    pub fn deeper_than(&self, most: usize) -> Option<Range<usize>> {
         let mut levels = vec![Level::default()];
-        let mut deepest = (0, 0);
         for token in &self.all {
             let text = self.text(token);
             let inside = levels.len() > 1;
-            let Some(top) = levels.last_mut() else { break };
+            let top = levels.last_mut()?;
             match token.kind {
                 Kind::Open => {
                     top.chain += 1;
@@ -94,9 +94,7 @@ impl<'s> Tokens<'s> {
                 }
                 Kind::Close if inside => {
                     let inner = levels.pop().map_or(0, |l| l.depth());
-                    if let Some(top) = levels.last_mut() {
-                        top.chain += inner;
-                    }
+                    levels.last_mut()?.chain += inner;
                 }
                 Kind::Other if matches!(text, "&&" | "||" | ",") => top.reset(),
                 Kind::Other if text == "?" => {
@@ -106,12 +104,11 @@ impl<'s> Tokens<'s> {
                 Kind::Other => top.chain += 1,
                 _ => {}
             }
-            let depth = levels.iter().map(Level::depth).sum();
-            if depth > deepest.0 {
-                deepest = (depth, token.span.start);
+            if levels.iter().map(Level::depth).sum::<usize>() > most {
+                return Some(token.span.clone());
             }
         }
-        deepest
+        None
     }
 }
 
@@ -237,10 +234,10 @@ mod tests {
 
     #[test]
     fn nesting_counts_brackets_chains_and_choices() {
-        assert_eq!(Tokens::new("a").depth().0, 0);
-        assert!(Tokens::new(&"(".repeat(10_000)).depth().0 >= 10_000);
-        assert!(Tokens::new(&"a+".repeat(500)).depth().0 >= 500);
-        assert!(Tokens::new(&"a ? b : ".repeat(500)).depth().0 >= 500);
-        assert!(Tokens::new(&"a == 1 || ".repeat(500)).depth().0 < 5);
+        for deep in ["(", "a+", "a ? b : ", "a.", "-"] {
+            assert!(Tokens::new(&deep.repeat(500)).deeper_than(400).is_some(), "{deep}");
+            assert!(Tokens::new(&deep.repeat(50)).deeper_than(120).is_none(), "{deep}");
+        }
+        assert!(Tokens::new(&"a == 1 || ".repeat(500)).deeper_than(5).is_none());
     }
 }

@@ -1,3 +1,4 @@
+mod properties;
 mod support;
 
 use super::{check, check_raw};
