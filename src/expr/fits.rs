@@ -28,6 +28,7 @@ pub(super) fn fits(e: &Expr, target: &Shape) -> Result<(), String> {
                 return Err(format!("enum {} has no symbol '{s}'", symbols.name));
             }
         }
+        ExprKind::List(items) if items.is_empty() && matches!(solid.kind(), Kind::Array(_)) => return Ok(()),
         ExprKind::Const(Const::Int(n)) if matches!(solid.kind(), Kind::Int) && i32::try_from(*n).is_err() => {
             return Err(format!("{n} does not fit an int of 32 bits"));
         }
@@ -115,11 +116,8 @@ pub(super) fn type_fits(ty: &Ty, target: &Shape) -> Result<(), String> {
 }
 
 fn union_fits(ty: &Ty, target: &Shape, branches: &[crate::schema::NodeId]) -> Result<(), String> {
-    if let Ty::Dyn(Some(from)) = ty
-        && alike(from, target)
-    {
-        return Ok(());
-    }
+    let null = branches.iter().any(|b| matches!(target.schema.kind(*b), Kind::Null));
+    let ty = if null { ty.solid() } else { ty };
     match branches.iter().any(|b| type_fits(ty, &target.at(*b)).is_ok()) {
         true => Ok(()),
         false => Err(format!("{ty} is none of the types of {}", describe(&target.schema, target.node))),

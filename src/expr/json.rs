@@ -1,70 +1,50 @@
-//! JSON before decoding: looked into by path, without a tree. Scalars become values at once; arrays and objects stay text.
+//! JSON before decoding: looked into by path, without a tree and without recursion.
+//!
+//! Only as much is read as a path needs; decoding finds what else is wrong. Scalars become values at once, arrays and
+//! objects stay text.
 
 use super::value::{Res, Val, fault};
 use bumpalo::{Bump, collections::Vec as List};
-use sonic_rs::PointerNode;
 
-fn malformed() -> Box<super::Fault> {
-    fault("malformed-json", "the value is not JSON")
+/// Deeper arrays and objects are refused, here as when they are decoded.
+const MAX_DEPTH: u32 = crate::codec::MAX_DEPTH as u32;
+
+/// One step down.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
 }
 
-/// The value at a path below a whole record value; `None` where it is absent. An explicit null counts as absent.
-pub(super) fn at<'r>(arena: &'r Bump, bytes: &'r [u8], path: &[PointerNode]) -> Res<Option<Val<'r>>> {
-    let found = match path {
-        [] => sonic_rs::get(bytes, &[] as &[&str]),
-        path => sonic_rs::get(bytes, path),
-    };
-    match found {
-        Ok(found) => match found.as_raw_cow() {
-            std::borrow::Cow::Borrowed(text) => value(arena, text).map(Some),
-            std::borrow::Cow::Owned(text) => value(arena, arena.alloc_str(&text)).map(Some),
-        },
-        Err(e) if e.is_not_found() || e.is_unmatched_type() => Ok(None),
-        Err(_) => Err(malformed()),
-    }
-    .map(|v| v.filter(|v| !matches!(v, Val::Null)))
-}
-
-/// As [`at`], one step below an array or object that has been found before.
-pub(super) fn below<'r>(arena: &'r Bump, json: &'r str, step: PointerNode) -> Res<Option<Val<'r>>> {
-    at(arena, json.as_bytes(), &[step])
-}
-
-/// One JSON value; its text may have blanks around it.
-fn value<'r>(arena: &'r Bump, text: &'r str) -> Res<Val<'r>> {
-    let text = text.trim_ascii();
-    match text.as_bytes() {
-        [b'{' | b'[', ..] => Ok(Val::Json(text)),
-        b"null" => Ok(Val::Null),
-        b"true" => Ok(Val::Bool(true)),
-        b"false" => Ok(Val::Bool(false)),
-        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Ok(Val::Str(&text[1..text.len() - 1])),
-        [b'"', ..] => {
-            let lazy: String = sonic_rs::from_str(text).map_err(|_| malformed())?;
-            Ok(Val::Str(arena.alloc_str(&lazy)))
+/// The value at a path below a value; `None` where it is absent. An explicit null counts as absent.
+pub(super) fn at<'r>(arena: &'r Bump, json: &'r [u8], path: &[Step]) -> Res<Option<Val<'r>>> {
+    let mut cursor = Cursor { json, at: 0 };
+    for step in path {
+        let found = match step {
+            Step::Key(key) => cursor.enter(key)?,
+            Step::Index(index) => cursor.nth(*index)?,
+        };
+        if !found {
+            return Ok(None);
         }
-        _ => match text.parse::<i64>() {
-            Ok(n) => Ok(Val::Int(n)),
-            Err(_) => text.parse().map(Val::Double).map_err(|_| malformed()),
-        },
     }
+    let value = value(arena, cursor.take()?)?;
+    Ok(Some(value).filter(|v| !matches!(v, Val::Null)))
 }
 
+/// An array's elements, or an object's keys.
 pub(super) fn elements<'r>(arena: &'r Bump, json: &'r str) -> Res<&'r [Val<'r>]> {
     let mut list = List::new_in(arena);
-    if json.starts_with('{') {
-        for entry in sonic_rs::to_object_iter(json) {
-            let (key, _) = entry.map_err(|_| malformed())?;
-            list.push(Val::Str(arena.alloc_str(&key)));
+    let mut cursor = Cursor { json: json.as_bytes(), at: 0 };
+    if cursor.open(b'{')? {
+        while cursor.more(b'}', list.is_empty())? {
+            list.push(value(arena, cursor.take()?)?);
+            cursor.expect(b':')?;
+            cursor.take()?;
         }
-    } else {
-        for element in sonic_rs::to_array_iter(json) {
-            let element = element.map_err(|_| malformed())?;
-            let text = match element.as_raw_cow() {
-                std::borrow::Cow::Borrowed(text) => text,
-                std::borrow::Cow::Owned(text) => arena.alloc_str(&text),
-            };
-            list.push(value(arena, text)?);
+    } else if cursor.open(b'[')? {
+        while cursor.more(b']', list.is_empty())? {
+            list.push(value(arena, cursor.take()?)?);
         }
     }
     Ok(list.into_bump_slice())
@@ -73,4 +53,172 @@ pub(super) fn elements<'r>(arena: &'r Bump, json: &'r str) -> Res<&'r [Val<'r>]>
 pub(super) fn size(json: &str) -> Res<usize> {
     let arena = Bump::new();
     elements(&arena, json).map(<[_]>::len)
+}
+
+#[cold]
+fn malformed() -> Box<super::Fault> {
+    fault("malformed-json", "the value is not JSON")
+}
+
+/// The text of one value as a value.
+fn value<'r>(arena: &'r Bump, json: &'r [u8]) -> Res<Val<'r>> {
+    let text = std::str::from_utf8(json).map_err(|_| malformed())?;
+    match json {
+        [b'{' | b'[', ..] => Ok(Val::Json(text)),
+        b"null" => Ok(Val::Null),
+        b"true" => Ok(Val::Bool(true)),
+        b"false" => Ok(Val::Bool(false)),
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Ok(Val::Str(&text[1..text.len() - 1])),
+        [b'"', ..] => Ok(Val::Str(arena.alloc_str(&unescaped(text)?))),
+        [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => match text.parse::<i64>() {
+            Ok(n) => Ok(Val::Int(n)),
+            Err(_) => text.parse().map(Val::Double).map_err(|_| malformed()),
+        },
+        _ => Err(malformed()),
+    }
+}
+
+fn unescaped(text: &str) -> Res<String> {
+    sonic_rs::from_str(text).map_err(|_| malformed())
+}
+
+struct Cursor<'j> {
+    json: &'j [u8],
+    at: usize,
+}
+
+impl<'j> Cursor<'j> {
+    fn peek(&mut self) -> Res<u8> {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.json.get(self.at) {
+            self.at += 1;
+        }
+        self.json.get(self.at).copied().ok_or_else(malformed)
+    }
+
+    fn open(&mut self, bracket: u8) -> Res<bool> {
+        let found = self.peek()? == bracket;
+        self.at += usize::from(found);
+        Ok(found)
+    }
+
+    fn expect(&mut self, byte: u8) -> Res<()> {
+        if self.open(byte)? { Ok(()) } else { Err(malformed()) }
+    }
+
+    /// Whether another element follows; a comma stands before all but the first.
+    fn more(&mut self, close: u8, first: bool) -> Res<bool> {
+        if self.open(close)? {
+            return Ok(false);
+        }
+        if !first {
+            self.expect(b',')?;
+        }
+        Ok(true)
+    }
+
+    /// Moves to a member's value; `false` where there is none, or this is no object.
+    fn enter(&mut self, wanted: &str) -> Res<bool> {
+        if !self.open(b'{')? {
+            self.take().and_then(|text| value(&Bump::new(), text).map(|_| ()))?;
+            return Ok(false);
+        }
+        let mut first = true;
+        while self.more(b'}', first)? {
+            first = false;
+            let key = self.take()?;
+            let [b'"', inner @ .., b'"'] = key else { return Err(malformed()) };
+            let same = match inner.contains(&b'\\') {
+                false => inner == wanted.as_bytes(),
+                true => std::str::from_utf8(key).is_ok_and(|key| unescaped(key).is_ok_and(|key| key == wanted)),
+            };
+            self.expect(b':')?;
+            if same {
+                return Ok(true);
+            }
+            self.take()?;
+        }
+        Ok(false)
+    }
+
+    fn nth(&mut self, wanted: usize) -> Res<bool> {
+        if !self.open(b'[')? {
+            return Ok(false);
+        }
+        let mut index = 0;
+        while self.more(b']', index == 0)? {
+            if index == wanted {
+                return Ok(true);
+            }
+            self.take()?;
+            index += 1;
+        }
+        Ok(false)
+    }
+
+    /// Moves past one value and gives its text.
+    fn take(&mut self) -> Res<&'j [u8]> {
+        let first = self.peek()?;
+        let start = self.at;
+        match first {
+            b'"' => self.string()?,
+            b'{' | b'[' => self.nested()?,
+            _ => {
+                let scalar = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.');
+                let rest = self.json.get(start..).unwrap_or_default();
+                self.at += rest.iter().position(|b| !scalar(b)).unwrap_or(rest.len());
+            }
+        }
+        match self.json.get(start..self.at) {
+            Some(text) if !text.is_empty() => Ok(text),
+            _ => Err(malformed()),
+        }
+    }
+
+    fn string(&mut self) -> Res<()> {
+        self.at += 1;
+        loop {
+            match self.json.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+                None => return Err(malformed()),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Past an array or object, counting brackets: one bit a level says which kind is open.
+    fn nested(&mut self) -> Res<()> {
+        let (mut depth, mut objects) = (0u32, 0u128);
+        loop {
+            match self.json.get(self.at) {
+                Some(b'"') => {
+                    self.string()?;
+                    continue;
+                }
+                Some(open @ (b'{' | b'[')) => {
+                    if depth == MAX_DEPTH {
+                        return Err(fault("too-deep", format!("JSON nested deeper than {MAX_DEPTH} levels")));
+                    }
+                    depth += 1;
+                    objects = objects << 1 | u128::from(*open == b'{');
+                }
+                Some(close @ (b'}' | b']')) => {
+                    if (objects & 1 == 1) != (*close == b'}') {
+                        return Err(malformed());
+                    }
+                    depth -= 1;
+                    objects >>= 1;
+                    if depth == 0 {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                }
+                Some(_) => {}
+                None => return Err(malformed()),
+            }
+            self.at += 1;
+        }
+    }
 }

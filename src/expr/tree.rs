@@ -47,12 +47,22 @@ pub(super) enum Kind {
     /// The same value as another type: int or literal as decimal, dyn as a static type, encoded list as a made one.
     As(Box<Expr>),
     In(Box<Expr>, Box<Expr>),
+    /// `type(x) == string`, of a value whose type only the record shows.
+    TypeIs(Box<Expr>, TypeTest),
     Index(Box<Expr>, Box<Expr>),
     List(Vec<Expr>),
     Call(Function, Vec<Expr>),
     /// `matches` with its pattern, compiled when the expression was checked.
     Matches(Box<Expr>, regex::Regex),
     Loop(Box<Loop>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum TypeTest {
+    /// For each branch of a union whether it is the type.
+    Branches(Vec<bool>),
+    /// What JSON values are called.
+    Json(&'static str),
 }
 
 /// A built-in function, as the table in `functions` lists it.
@@ -211,6 +221,7 @@ impl Expr {
             | Kind::Negate(a)
             | Kind::Round(a, _)
             | Kind::As(a)
+            | Kind::TypeIs(a, _)
             | Kind::Matches(a, _) => vec![a],
             Kind::And(a, b)
             | Kind::Or(a, b)

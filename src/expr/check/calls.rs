@@ -256,32 +256,7 @@ impl Checker<'_> {
             P::Same => operands.first().map_or(Ty::Null, |e| e.ty.clone()),
             other => other.ty().unwrap_or(Ty::Dyn(None)),
         };
-        let e = Expr::new(ty, span, Kind::Call(signature, operands));
-        self.literal_call(e)
-    }
-
-    /// `timestamp('…')` and `duration('…')` of a literal are evaluated here, so that a wrong one is found here.
-    fn literal_call(&mut self, e: Expr) -> Option<Expr> {
-        let Kind::Call(signature, operands) = &e.kind else { return Some(e) };
-        let [Expr { kind: Kind::Const(Const::Str(text)), span, .. }] = &operands[..] else { return Some(e) };
-        if !matches!(signature.name, "timestamp" | "duration") {
-            return Some(e);
-        }
-        let arena = bumpalo::Bump::new();
-        let value = (signature.eval)(&arena, &[crate::expr::value::Val::Str(text)]);
-        let constant = match value {
-            Ok(crate::expr::value::Val::Timestamp(t)) => Const::Timestamp(t),
-            Ok(crate::expr::value::Val::Duration(d)) => Const::Duration(d),
-            Ok(_) => return Some(e),
-            Err(fault) => {
-                let help = match signature.name {
-                    "timestamp" => "write `timestamp('2024-06-30T12:00:00Z')`",
-                    _ => "write `duration('1h30m')`",
-                };
-                return self.fail(problems::problem(span.clone(), "bad-literal", fault.message.clone(), help));
-            }
-        };
-        Some(Expr::new(e.ty.clone(), e.span.clone(), Kind::Const(constant)))
+        Some(Expr::new(ty, span, Kind::Call(signature, operands)))
     }
 
     fn no_signature<T>(
@@ -316,6 +291,7 @@ impl Checker<'_> {
             "len" | "length" | "count" => "there is `size(x)`".into(),
             "lower" | "toLower" | "toLowerCase" | "lowercase" => "there is `x.lowerAscii()`".into(),
             "upper" | "toUpper" | "toUpperCase" | "uppercase" => "there is `x.upperAscii()`".into(),
+            "type" => "a type is compared: `type(x) == string`".into(),
             "coalesce" | "ifnull" | "nvl" | "default" | "orValue" => "write `x != null ? x : …`".into(),
             "float" => "there is `double(x)`".into(),
             "str" | "toString" => "there is `string(x)`".into(),

@@ -24,6 +24,9 @@ impl Checker<'_> {
     }
 
     fn comparison(&mut self, op: Binary, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
+        if let Some(test) = self.type_test(op, a, b, &span) {
+            return test;
+        }
         match (&a.node, &b.node) {
             (Node::Null, _) => return self.is_null(b, op, span),
             (_, Node::Null) => return self.is_null(a, op, span),
@@ -31,7 +34,8 @@ impl Checker<'_> {
         }
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
         let (a, b) = (a?, b?);
-        if a.ty.is_dyn() || b.ty.is_dyn() {
+        let dynamic = |ty: &Ty| ty.is_dyn() || matches!(ty, Ty::List(item, None) if item.is_dyn());
+        if dynamic(&a.ty) || dynamic(&b.ty) {
             return Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))));
         }
         let Some(common) = self.common(&a.ty, &b.ty) else {

@@ -1,13 +1,16 @@
 //! Types brought together: what two operands have in common, and the conversions that lose nothing.
 
 use super::Checker;
-use crate::expr::{
-    tree::{Const, Expr, Kind},
-    types::Ty,
+use crate::{
+    codec::Decimal,
+    expr::{
+        tree::{Const, Expr, Kind},
+        types::Ty,
+    },
 };
 
 /// The widest decimal: every unscaled number of this many digits fits 128 bits.
-pub(super) const MAX_PRECISION: u32 = 38;
+pub(super) const MAX_PRECISION: u32 = crate::codec::MAX_PRECISION;
 /// The digits of an int.
 const INT_DIGITS: u32 = 19;
 
@@ -45,8 +48,13 @@ impl Checker<'_> {
         }
         let nullable = matches!(e.ty, Ty::Nullable(_));
         let ty = if nullable { to.solid().clone().nullable() } else { to.solid().clone() };
-        if let (Some(Const::Int(i)), Ty::Decimal { scale, .. }) = (e.constant(), &ty)
-            && let Some(d) = crate::codec::Decimal::new(i128::from(*i), 0).rescale(*scale)
+        let constant = match e.constant() {
+            Some(Const::Int(i)) => Some(Decimal::new(i128::from(*i), 0)),
+            Some(Const::Decimal(d)) => Some(*d),
+            _ => None,
+        };
+        if let (Some(d), Ty::Decimal { scale, .. }) = (constant, &ty)
+            && let Some(d) = d.rescale(*scale)
         {
             return Expr::new(ty, e.span, Kind::Const(Const::Decimal(d)));
         }

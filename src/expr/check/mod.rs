@@ -7,8 +7,10 @@ mod arithmetic;
 mod calls;
 mod compare;
 mod convert;
+mod fold;
 mod logic;
 mod loops;
+mod type_test;
 
 use super::{
     Env, Problem,
@@ -83,6 +85,11 @@ impl Checker<'_> {
 
     /// Any expression; its type may be nullable.
     fn expr(&mut self, ast: &Ast, want: Want) -> Option<Expr> {
+        let e = self.unfolded(ast, want)?;
+        self.fold(e)
+    }
+
+    fn unfolded(&mut self, ast: &Ast, want: Want) -> Option<Expr> {
         let span = ast.span.clone();
         match &ast.node {
             Node::Null => Some(Expr::new(Ty::Null, span, Kind::Const(Const::Null))),

@@ -5,7 +5,7 @@ use crate::{
     codec::Decimal,
     expr::{
         parse::Binary,
-        tree::{Const, Envelope, Expr, Kind, Path},
+        tree::{Const, Envelope, Expr, Kind, Path, TypeTest},
         types::Ty,
         value::{Val, fault},
     },
@@ -139,6 +139,35 @@ impl Lower<'_, '_> {
                     order => Ok(holds(op, order)),
                 }
             }),
+        }
+    }
+
+    pub(super) fn type_is(&mut self, e: &Expr, test: &TypeTest) -> Get<bool> {
+        match (test, &e.kind) {
+            (TypeTest::Branches(answers), Kind::Path(path)) => {
+                let (place, answers) = (self.place(path), answers.clone());
+                Box::new(move |f| {
+                    let index = place.read(f, |bytes, at| encoded::symbol(bytes, at, answers.len()))?;
+                    Ok(answers.get(index).copied().unwrap_or(false))
+                })
+            }
+            (TypeTest::Json(name), _) => {
+                let (get, name) = (self.place_or_null(e), *name);
+                Box::new(move |f| {
+                    let found = match get(f)? {
+                        Val::Null => "null_type",
+                        Val::Bool(_) => "bool",
+                        Val::Int(_) => "int",
+                        Val::Double(_) => "double",
+                        Val::Str(_) => "string",
+                        Val::Json(text) if text.starts_with('[') => "list",
+                        _ => "map",
+                    };
+                    Ok(found == name)
+                })
+            }
+            // The checker makes no others.
+            (TypeTest::Branches(_), _) => Box::new(|_| Ok(false)),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Decode, Get, GetVal, Lower, Walk, val_fn};
 use crate::{
     codec::{Entries, Items, Layout, Scanner},
     expr::{
-        json,
+        json::{self, Step},
         tree::{Envelope, Expr, Kind},
         types::{Shape, Ty},
         value::{Frame, Res, Val, fault, missing, wrong},
@@ -12,7 +12,6 @@ use crate::{
     schema,
 };
 use bumpalo::{Bump, collections::Vec as List};
-use sonic_rs::PointerNode;
 
 /// The elements of an encoded list or map, read in place.
 pub(super) struct Elements {
@@ -189,7 +188,7 @@ impl Lower<'_, '_> {
         let mut path = Vec::new();
         let mut below = e;
         while let Kind::Member(inner, name) = &below.kind {
-            path.push(PointerNode::Key(name.clone().into()));
+            path.push(Step::Key(name.clone()));
             below = inner;
         }
         path.reverse();
@@ -245,12 +244,10 @@ impl Lower<'_, '_> {
             (Val::At(bytes, at), Val::Str(k), Some(e)) => e.keyed(f.scope.scratch, bytes, at, k),
             (Val::List(items), Val::Int(n), _) => Ok(usize::try_from(n).ok().and_then(|n| items.get(n)).copied()),
             (Val::Json(text), Val::Int(n), _) => match usize::try_from(n) {
-                Ok(n) => json::below(f.scope.scratch, text, PointerNode::Index(n)),
+                Ok(n) => json::at(f.scope.scratch, text.as_bytes(), &[Step::Index(n)]),
                 Err(_) => Ok(None),
             },
-            (Val::Json(text), Val::Str(k), _) => {
-                json::below(f.scope.scratch, text, PointerNode::Key(k.to_owned().into()))
-            }
+            (Val::Json(text), Val::Str(k), _) => json::at(f.scope.scratch, text.as_bytes(), &[Step::Key(k.to_owned())]),
             _ => Ok(None),
         })
     }

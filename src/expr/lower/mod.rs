@@ -62,6 +62,10 @@ impl<'l, 'p> Lower<'l, 'p> {
         BoolExpr(Box::new(move |scope| get(&Frame { scope, schema: None, vars: None }).map_err(|fault| *fault)))
     }
 
+    pub fn anything(&mut self, e: &Expr) -> GetVal {
+        self.value(e)
+    }
+
     pub fn raw_predicate(&mut self, e: &Expr) -> Get<bool> {
         self.boolean(e)
     }
@@ -118,6 +122,7 @@ impl<'l, 'p> Lower<'l, 'p> {
             Kind::IsNull(inner) => self.is_null(inner),
             Kind::Compare(op, a, b) => self.compare(*op, a, b),
             Kind::In(a, b) => self.membership(a, b),
+            Kind::TypeIs(inner, test) => self.type_is(inner, test),
             Kind::Path(path) => {
                 let place = self.place(path);
                 Box::new(move |f| place.read(f, encoded::boolean))

@@ -17,6 +17,11 @@ pub(super) type Write = Box<dyn for<'f, 'r> Fn(&Frame<'f, 'r>, &mut Vec<u8>) -> 
 impl Lower<'_, '_> {
     /// Appends the value, union index included, and says where it begins, or `None` for null.
     pub(super) fn write(&mut self, e: &Expr, target: &Shape) -> Write {
+        if let ExprKind::Choose(parts) = &e.kind {
+            let [cond, yes, no] = &**parts;
+            let (cond, yes, no) = (self.boolean(cond), self.write(yes, target), self.write(no, target));
+            return Box::new(move |f, out| if cond(f)? { yes(f, out) } else { no(f, out) });
+        }
         let copied = source(&e.ty).or(match &e.kind {
             ExprKind::Path(path) => Some(&path.leaf),
             _ => None,
@@ -89,6 +94,7 @@ fn begin(out: &mut Vec<u8>, index: Option<(usize, usize)>, null: bool, encode: &
         }
         (Some((_, at)), false) => write::index(out, at),
         (None, true) if matches!(encode, Encode::Null) => return Ok(None),
+        (None, true) if matches!(encode, Encode::Branch { null: Some(_), .. }) => {}
         (None, true) => return Err(fault("null-value", "null, where the field takes none")),
         (None, false) => {}
     }
@@ -133,8 +139,14 @@ enum Encode {
         some: usize,
         inner: Box<Encode>,
     },
+    /// What `fits` refuses.
+    Unfit,
     /// A branch of a union of many.
-    Branch(usize, Box<Encode>),
+    Branch {
+        null: Option<usize>,
+        some: usize,
+        inner: Box<Encode>,
+    },
 }
 
 const DAY: i64 = 86_400_000_000;
@@ -170,13 +182,17 @@ impl Encode {
             (Kind::Enum(e), _) => Encode::Enum { name: e.name.0.clone(), symbols: e.symbols.clone() },
             (Kind::Array(item), _) => match ty {
                 Ty::List(from, _) => Encode::Array(Box::new(Encode::new(from, &target.at(*item), floor))),
-                _ => Encode::Null,
+                _ => Encode::Unfit,
             },
             (Kind::Union(branches), _) => {
-                let fitting = branches.iter().position(|b| fits::type_fits(ty, &target.at(*b)).is_ok());
-                let index = fitting.unwrap_or(0);
-                let inner = branches.get(index).map_or(Encode::Null, |b| Encode::new(ty, &target.at(*b), floor));
-                Encode::Branch(index, Box::new(inner))
+                let ty = ty.solid();
+                let null = branches.iter().position(|b| matches!(target.schema.kind(*b), Kind::Null));
+                match branches.iter().enumerate().find(|(_, b)| fits::type_fits(ty, &target.at(**b)).is_ok()) {
+                    Some((some, b)) => {
+                        Encode::Branch { null, some, inner: Box::new(Encode::new(ty, &target.at(*b), floor)) }
+                    }
+                    None => Encode::Unfit,
+                }
             }
             // `fits` lets these through only where the bytes are alike.
             (Kind::Map(_) | Kind::Record(_), _) => {
@@ -192,8 +208,9 @@ impl Encode {
                 write::index(out, *some);
                 inner.put(value, out)?;
             }
-            (Encode::Branch(index, inner), value) => {
-                write::index(out, *index);
+            (Encode::Branch { null: Some(null), .. }, Val::Null) => write::index(out, *null),
+            (Encode::Branch { some, inner, .. }, value) => {
+                write::index(out, *some);
                 inner.put(value, out)?;
             }
             (Encode::Null, _) => {}

@@ -1,7 +1,11 @@
+mod places;
 mod properties;
+mod reference;
 mod support;
 
 use super::{check, check_raw};
+use crate::schema::Schema;
+use std::sync::Arc;
 use support::{SALE, env, evaluate, golden, item_env, rendered};
 
 /// The type of an expression, or its problems.
@@ -18,7 +22,11 @@ fn value_or_fault(source: &str, env: &super::Env) -> String {
         Ok(typed) => typed,
         Err(problems) => return rendered(source, &problems),
     };
-    match evaluate(&typed, env, SALE) {
+    shown(evaluate(&typed, env, SALE, typed.avro()))
+}
+
+fn shown(result: Result<String, super::Fault>) -> String {
+    match result {
         Ok(json) => format!("{json}\n"),
         Err(fault) => format!("fault[{}]: {}\n", fault.code, fault.message),
     }
@@ -45,4 +53,17 @@ fn raw_predicates_see_value_or_schema_and_the_envelope() {
 fn every_expression_has_its_value_or_its_fault() {
     golden("eval.golden", |source| value_or_fault(source, &env()));
     golden("eval_item.golden", |source| value_or_fault(source, &item_env()));
+}
+
+#[test]
+fn a_value_is_written_as_its_field_or_refused_in_words() {
+    golden("write.golden", |line| {
+        let (source, avro) = line.split_once(" -> ").unwrap();
+        let target = Arc::new(Schema::parse(avro).unwrap());
+        let typed = check(source, &env()).unwrap_or_else(|problems| panic!("{}", rendered(source, &problems)));
+        match typed.fits(&target, target.root()) {
+            Ok(()) => shown(evaluate(&typed, &env(), SALE, (*target).clone())),
+            Err(why) => format!("no: {why}\n"),
+        }
+    });
 }

@@ -94,13 +94,13 @@ fn never_panics(source: &str) -> Result<(), TestCaseError> {
         prop_assert!(problem.message != "this is not an expression", "the parser panicked on {:?}", source);
     }
     if let Ok(typed) = check(source, &env()) {
-        let _ = evaluate(&typed, &env(), SALE);
+        let _ = evaluate(&typed, &env(), SALE, typed.avro());
     }
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_makes_the_checker_panic(source in ".{0,40}") {

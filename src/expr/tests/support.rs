@@ -2,10 +2,11 @@
 
 use crate::{
     codec::{Items, JsonOptions, JsonReader, JsonWriter, Layout, NULL},
-    expr::{Env, Fault, Places, Problem, Scope, Typed, View},
-    record::{OwnedRecord, Record, Records},
+    expr::{Env, Fault, Places, Problem, Scope, Typed, View, check},
+    record::{OwnedRecord, Records},
     schema::{Kind, Schema},
 };
+use bumpalo::Bump;
 use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
 /// Everything that Avro has, nullable and not.
@@ -88,43 +89,64 @@ pub(super) fn envelope() -> Vec<OwnedRecord> {
     vec![record.header(b"trace", b"t-9").header(b"bad", b"\xff")]
 }
 
-/// An expression's value over [`SALE`] as JSON, or its fault.
-pub(super) fn evaluate(typed: &Typed, env: &Env, json: &str) -> Result<String, Fault> {
+/// An expression's value over a record of [`SCHEMA`], written as `target` and shown as JSON, or its fault.
+pub(super) fn evaluate(typed: &Typed, env: &Env, json: &str, target: Schema) -> Result<String, Fault> {
     let schema = schema();
     let body = encoded(&schema, json);
+    let target = Arc::new(target);
     let mut layout = Layout::new(schema.clone(), schema.root());
     let mut item_layout = env.item.as_ref().map(|(s, node)| Layout::new(s.clone(), *node));
-    let items = env.item.as_ref().map(|_| layout.value(&[24]));
-    let target = Arc::new(typed.avro());
+    let items = schema.record().unwrap().position("items").unwrap();
+    let items = layout.value(&[items as u16]);
     let mut places = Places { body: &mut layout, item: item_layout.as_mut() };
     let write = typed.lower_write(&mut places, &target, target.root());
     let scanner = layout.build();
     let mut slots = vec![NULL; scanner.slots()];
     scanner.scan(&body, &mut slots).unwrap();
     let item_scanner = item_layout.map(Layout::build);
-    let mut item_slots = item_scanner.as_ref().map_or(vec![], |s| vec![NULL; s.slots()]);
-    if let (Some(scanner), Some(slot)) = (&item_scanner, items) {
-        Items::new(scanner, &body, slots[slot.0 as usize]).next(&mut item_slots).unwrap();
+    let mut item = item_scanner.as_ref().map_or(vec![], |s| vec![NULL; s.slots()]);
+    if let Some(scanner) = &item_scanner {
+        Items::new(scanner, &body, slots[items.0 as usize]).next(&mut item).unwrap();
     }
-    let records = envelope();
-    with_scope(&body, &slots, &item_slots, &records.get(0), |scope| {
-        let mut out = vec![];
-        (write.0)(scope, &mut out)?;
-        let mut text = Vec::new();
-        JsonWriter::new(target.clone()).write(&out, 0, &mut text).unwrap();
-        Ok(String::from_utf8(text).unwrap())
-    })
+    let (records, scratch) = (envelope(), Bump::new());
+    let record = &records.get(0);
+    let scope = Scope {
+        body: &body,
+        slots: &slots,
+        added: &[],
+        added_at: &[],
+        item: &item,
+        record,
+        now: NOW,
+        scratch: &scratch,
+    };
+    let mut out = b"before".to_vec();
+    let begins = (write.0)(&scope, &mut out)?;
+    let index = usize::from(target.nullable(target.root()).is_some());
+    assert!(begins.is_none_or(|at| at as usize == 6 + index), "a value begins after its union's index");
+    let mut text = Vec::new();
+    let end = JsonWriter::new(target.clone()).write(&out, 6, &mut text).unwrap();
+    assert_eq!(end, out.len(), "nothing is left over");
+    Ok(String::from_utf8(text).unwrap())
 }
 
-pub(super) fn with_scope<T>(
-    body: &[u8],
-    slots: &[u32],
-    item: &[u32],
-    record: &Record<'_>,
-    run: impl FnOnce(&Scope<'_>) -> T,
-) -> T {
-    let scratch = bumpalo::Bump::new();
-    run(&Scope { body, slots, added: &[], added_at: &[], item, record, now: NOW, scratch: &scratch })
+/// A condition's answer over a body, `None` where it fails; or no answer, where a part is known to fail always.
+pub(super) fn checked_bool(source: &str, env: &Env, schema: &Arc<Schema>, body: &[u8]) -> Option<Option<bool>> {
+    let typed = match check(source, env) {
+        Ok(typed) => typed,
+        Err(problems) if problems.iter().all(|p| p.code == "always-fails") => return None,
+        Err(problems) => panic!("{}", rendered(source, &problems)),
+    };
+    let mut layout = Layout::new(schema.clone(), schema.root());
+    let test = typed.lower_bool(&mut Places { body: &mut layout, item: None });
+    let scanner = layout.build();
+    let mut slots = vec![NULL; scanner.slots()];
+    scanner.scan(body, &mut slots).unwrap();
+    let (records, scratch) = (envelope(), Bump::new());
+    let record = &records.get(0);
+    let scope =
+        Scope { body, slots: &slots, added: &[], added_at: &[], item: &[], record, now: NOW, scratch: &scratch };
+    Some((test.0)(&scope).ok())
 }
 
 /// Problems as a terminal shows them: message, the source with carets, help.
