@@ -6,6 +6,8 @@
 mod compile;
 mod step;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use super::read::{Flaw, Reader};
