@@ -126,3 +126,50 @@ impl CellReader {
 fn micros(n: i64, unit: Unit) -> i64 {
     n.saturating_mul(unit.micros())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(avsc: &str, body: &[u8]) -> String {
+        let schema = Arc::new(Schema::parse(avsc).unwrap());
+        let node = schema.root();
+        match CellReader::new(schema, node).read(body, 0) {
+            Cell::Json(text) => String::from_utf8(text).unwrap(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_no_column_type_holds_becomes_json() {
+        assert_eq!(cell(r#"{"type": "array", "items": "long"}"#, &[4, 2, 4, 0]), "[1,2]");
+        assert_eq!(cell(r#"{"type": "map", "values": "bytes"}"#, &[2, 2, b'a', 2, 0, 0]), r#"{"a":"AA=="}"#);
+        assert_eq!(cell(r#"["null", "long", "string"]"#, &[4, 2, b'x']), r#""x""#);
+    }
+
+    #[test]
+    fn null_is_null_however_it_is_written() {
+        assert_eq!(cell(r#"["long", "null", "string"]"#, &[2]), "Null");
+        assert_eq!(cell(r#""null""#, &[]), "Null");
+        let schema = Arc::new(Schema::parse(r#""long""#).unwrap());
+        let node = schema.root();
+        assert_eq!(CellReader::new(schema, node).read(&[2], NULL), Cell::Null);
+    }
+
+    #[test]
+    fn symbols_and_uuids_read_as_what_they_say() {
+        assert_eq!(cell(r#"{"type": "enum", "name": "e", "symbols": ["A", "B"]}"#, &[2]), r#"Text("B")"#);
+        let uuid = r#"{"type": "string", "logicalType": "uuid"}"#;
+        assert_eq!(cell(uuid, b"\x08none"), r#"Text("none")"#);
+        let body = [&[72][..], b"00000000-0000-0000-0000-000000000007"].concat();
+        assert!(cell(uuid, &body).starts_with("Uuid([0, "));
+    }
+
+    #[test]
+    fn milliseconds_past_the_range_of_microseconds_stay_at_its_end() {
+        let mut body = Vec::new();
+        crate::codec::write::long(&mut body, i64::MAX);
+        let millis = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
+        assert_eq!(cell(millis, &body), format!("Instant({})", i64::MAX));
+    }
+}

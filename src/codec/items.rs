@@ -84,3 +84,53 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{codec::Layout, schema::Schema};
+    use std::sync::Arc;
+
+    fn scanner(avsc: &str) -> Scanner {
+        let schema = Arc::new(Schema::parse(avsc).unwrap());
+        let root = schema.root();
+        let mut layout = Layout::new(schema, root);
+        layout.value(&[]);
+        layout.build()
+    }
+
+    #[test]
+    fn entries_come_block_by_block_with_their_values() {
+        let values = scanner(r#"["null", "int"]"#);
+        // {"a": 1}, then a block of known size with {"b": null}.
+        let body = [9, 2, 2, b'a', 2, 2, 1, 6, 2, b'b', 0, 0];
+        let mut entries = Entries::new(&values, &body, 1);
+        let mut slots = [0];
+        assert_eq!(entries.next(&mut slots), Some(("a", 4)));
+        assert_eq!(slots, [5]);
+        assert_eq!(entries.next(&mut slots), Some(("b", 10)));
+        assert_eq!(slots, [crate::codec::NULL]);
+        assert_eq!((entries.next(&mut slots), entries.next(&mut slots)), (None, None));
+    }
+
+    #[test]
+    fn items_without_bytes_are_counted_too() {
+        let nothing = scanner(r#""null""#);
+        let mut items = Items::new(&nothing, &[6, 0], 0);
+        let mut count = 0;
+        while items.next(&mut [0]).is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 3);
+    }
+
+    #[test]
+    fn a_body_that_nothing_proved_ends_the_walk() {
+        let text = scanner(r#""string""#);
+        assert_eq!(Items::new(&text, &[4, 2, b'a', 9], 0).next(&mut [0]), Some(1));
+        let mut cut = Items::new(&text, &[4, 2, b'a', 9], 0);
+        cut.next(&mut [0]);
+        assert_eq!((cut.next(&mut [0]), cut.next(&mut [0])), (None, None));
+        assert_eq!(Items::new(&text, &[], 7).next(&mut [0]), None);
+    }
+}

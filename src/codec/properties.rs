@@ -85,7 +85,7 @@ fn read_all(sample: &Sample, body: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_scan_takes_what_apache_avro_encodes_and_its_offsets_lead_to_the_values(sample in samples()) {

@@ -1,7 +1,7 @@
 //! Which branch of a union a JSON value means, and how a branch is written so that it reads back.
 //!
-//! A value stands for itself ("natural") where one branch takes its kind of JSON; an integer prefers the one integer
-//! branch over the one floating branch. Otherwise, and always allowed, Avro's JSON encoding: `{"branch": value}`.
+//! A value stands for itself ("natural") where one branch takes its kind of JSON; beside a double, a number without
+//! fraction is the long's. Otherwise, and always allowed, Avro's JSON encoding: `{"branch": value}`.
 
 use super::super::shape::Shape;
 use crate::schema::{Kind, NodeId, Schema};
@@ -71,16 +71,12 @@ impl Union {
                 *pick = if *pick == Pick::None { Pick::One(i) } else { Pick::Many };
             }
         }
-        let of_kind = |wanted: fn(Shape) -> bool| {
-            let mut found = branches.iter().enumerate().filter(|(_, b)| wanted(Shape::of(schema, **b)));
-            found.next().filter(|_| found.next().is_none()).map(|(i, _)| i)
-        };
-        let whole = |s| matches!(s, Shape::Int | Shape::Long);
-        let floating = |s| matches!(s, Shape::Float | Shape::Double);
-        let numbers = branches.iter().filter(|b| takes(Shape::of(schema, **b)).contains(&Class::Number)).count();
-        if let (2, Some(integer), Some(other)) = (numbers, of_kind(whole), of_kind(floating)) {
-            natural[Class::Integer as usize] = Pick::One(integer);
-            natural[Class::Number as usize] = Pick::One(other);
+        // Numbers of the other kind go to the branch that is there: 5 to a double, 5.0 to a long.
+        let (integer, number) = (Class::Integer as usize, Class::Number as usize);
+        if natural[number] == Pick::None {
+            natural[number] = natural[integer];
+        } else if natural[integer] == Pick::None {
+            natural[integer] = natural[number];
         }
         let nullable = schema.nullable(node).is_some();
         let objects = match natural[Class::Object as usize] {
@@ -93,7 +89,7 @@ impl Union {
         };
         let wrapped = branches.iter().enumerate().map(|(i, b)| {
             let shape = Shape::of(schema, *b);
-            let own = takes(shape).iter().all(|class| natural[*class as usize] == Pick::One(i) || spare(shape, *class));
+            let own = takes(shape).iter().all(|class| natural[*class as usize] == Pick::One(i));
             !nullable && (!own || matches!(shape, Shape::Map(_)))
         });
         let names = branches.iter().map(|b| {
@@ -140,31 +136,20 @@ impl Union {
     }
 }
 
-/// The classes of JSON values that a type reads.
+/// The classes of JSON values that a type is at home in.
 fn takes(shape: Shape) -> &'static [Class] {
     use Class::{Array, Boolean, Integer, Null, Number, Object, Text};
     match shape {
         Shape::Null => &[Null],
         Shape::Boolean => &[Boolean],
-        Shape::Int | Shape::Long | Shape::Float | Shape::Double => &[Integer, Number],
-        Shape::Decimal { .. } | Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => {
-            &[Integer, Number, Text]
-        }
+        Shape::Int | Shape::Long => &[Integer],
+        Shape::Float | Shape::Double => &[Number],
+        Shape::Decimal { .. } => &[Integer, Number, Text],
+        Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => &[Integer, Text],
         Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid => &[Text],
         Shape::Array(_) => &[Array],
         Shape::Map(_) | Shape::Record => &[Object],
         Shape::Union => &[],
-    }
-}
-
-/// A class that a type reads but is never written as.
-fn spare(shape: Shape, class: Class) -> bool {
-    match shape {
-        Shape::Int | Shape::Long => class == Class::Number,
-        Shape::Float | Shape::Double => class == Class::Integer,
-        Shape::Decimal { .. } => class == Class::Text,
-        Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => class == Class::Number,
-        _ => false,
     }
 }
 
