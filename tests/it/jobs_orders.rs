@@ -1,12 +1,13 @@
 //! E-commerce database: Avro orders fill `orders` and `order_items` in one transaction, newest state first.
 
 use crate::{
-    harness::Database,
-    jobs::{Shipped, assert_letters, assert_rows, by_key, stored_letters},
+    harness::{Database, block_on},
+    jobs::{Shipped, assert_letters, assert_rows, by_key, expected_letters, stored_letters},
 };
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value as Avro};
 use pointsman::generate::{Expect, Generated, Job, Recipe};
 use serde_json::{Value, json};
+use sqlx::SqlitePool;
 use std::collections::BTreeMap;
 
 const CURRENCY: &str = include_str!("../../schemas/shop/Currency.avsc");
@@ -16,10 +17,7 @@ const ORDER: &str = include_str!("../../schemas/shop/Order.avsc");
 fn an_order_and_its_items_are_rows_of_one_transaction() {
     let shop = Database::new("shop");
     let shipped = Shipped::new(&[("orders", 4)]).variable("SHOP_DATABASE_URL", &shop.url);
-    // The registry takes whole schemas: the shared enum stands where it is first used.
-    let whole = ORDER.replace("\"type\": \"Currency\"", &format!("\"type\": {CURRENCY}"));
-    let schema_id = shipped.register("orders", &serde_json::from_str(&whole).unwrap());
-    let records = shipped.generate(Job::Orders, &Recipe { seed: 3, count: 3_000, invalid_share: 0.05, schema_id });
+    let records = produced(&shipped);
     shipped.run("stored-orders");
     assert_letters(stored_letters(&shop, "dead_letters"), &records);
 
@@ -32,6 +30,35 @@ fn an_order_and_its_items_are_rows_of_one_transaction() {
     assert_rows(&by_key(shop.rows(sql), "id"), &items);
     let paid = "orders o WHERE total <> shipping + (SELECT sum(quantity * unit_price) FROM order_items i WHERE i.order_id = o.order_id)";
     assert_eq!(shop.count(paid), 0, "each order's items add up to its total");
+}
+
+#[test]
+fn sqlite_takes_the_same_orders() {
+    let shipped = Shipped::new(&[("orders", 4)]);
+    let records = produced(&shipped);
+    shipped.run("stored-orders");
+    let path = format!("sqlite://{}", shipped.project.folder.join("data/shop.db").display());
+    let (orders, items) = last_states(&records);
+    block_on(async {
+        let shop = SqlitePool::connect(&path).await.unwrap();
+        let sql = "SELECT order_id, status, total, shipping FROM orders ORDER BY order_id";
+        let found: Vec<(String, String, String, String)> = sqlx::query_as(sql).fetch_all(&shop).await.unwrap();
+        let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+        let row = |(id, o): (&String, &Value)| (id.clone(), text(o, "status"), text(o, "total"), text(o, "shipping"));
+        assert_eq!(found, orders.iter().map(row).collect::<Vec<_>>());
+        let count = |table| sqlx::query_scalar::<_, i64>(table).fetch_one(&shop);
+        assert_eq!(count("SELECT count(*) FROM order_items").await.unwrap(), items.len() as i64);
+        let letters = count("SELECT count(*) FROM dead_letters").await.unwrap();
+        assert_eq!(letters, expected_letters(&records).len() as i64);
+    });
+}
+
+/// Orders in the topic, under a schema that the registry knows.
+fn produced(shipped: &Shipped) -> Vec<Generated> {
+    // The registry takes whole schemas: the shared enum stands where it is first used.
+    let whole = ORDER.replace("\"type\": \"Currency\"", &format!("\"type\": {CURRENCY}"));
+    let schema_id = shipped.register("orders", &serde_json::from_str(&whole).unwrap());
+    shipped.generate(Job::Orders, &Recipe { seed: 3, count: 3_000, invalid_share: 0.05, schema_id })
 }
 
 type Rows = BTreeMap<String, Value>;
