@@ -121,3 +121,27 @@ const HOMES: [&Level; 9] = [&ROUTE, &CASE, &TABLE, &TOPIC, &VALIDATOR, &RULE, &E
 pub(super) fn home(key: &str, here: &Level) -> Option<&'static Level> {
     HOMES.into_iter().find(|l| l.what != here.what && l.keys.contains(&key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_every_key() {
+        const README: &str = include_str!("../../README.md");
+        let levels =
+            [&FILE, &KAFKA, &REGISTRY, &DATABASE, &HTTP, &TOPIC_SPEC, &VALIDATOR, &RULE, &ENRICHER, &ROUTE, &CASE];
+        let more = [&TOPIC, &TABLE, &HEADERS, &RETRY, &BREAKER, &START, &APART];
+        let (_, reference) = README.split_once("## Reference: routes.toml").unwrap();
+        let (reference, _) = reference.split_once("\n## ").unwrap();
+        for level in levels.into_iter().chain(more) {
+            for key in level.keys.iter().filter(|k| **k != "lookup") {
+                // `key`, or within an inline table: `{ key, key }`, `{ key = … }`.
+                let named = ["`", " "].iter().any(|before| {
+                    ["`", ",", " }", " ="].iter().any(|after| reference.contains(&format!("{before}{key}{after}")))
+                });
+                assert!(named, "README.md does not tell of `{key}` of {}", level.what);
+            }
+        }
+    }
+}
