@@ -1,0 +1,149 @@
+//! A table as it stands in the database, read at start-up and compared with what a route writes.
+
+/// The two SQL dialects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::Postgres => "Postgres",
+            Dialect::Sqlite => "SQLite",
+        }
+    }
+
+    /// What follows a savepoint so that deferrable constraints wait until they are asked, once, about all rows since.
+    pub(super) const fn defer(self) -> &'static str {
+        match self {
+            Dialect::Postgres => "; SET CONSTRAINTS ALL DEFERRED",
+            Dialect::Sqlite => "",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LiveTable {
+    pub columns: Vec<LiveColumn>,
+    /// Unique indexes that an ON CONFLICT clause can name: whole, plain columns, checked at once.
+    pub unique: Vec<UniqueIndex>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UniqueIndex {
+    pub name: String,
+    pub columns: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LiveColumn {
+    pub name: String,
+    /// As people write it: `numeric(12,2)`.
+    pub type_name: String,
+    pub stored: Stored,
+    pub not_null: bool,
+    pub has_default: bool,
+    /// Computed by the database; nothing may write it.
+    pub generated: bool,
+}
+
+/// How a column takes a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Postgres(PgType),
+    Sqlite {
+        affinity: Affinity,
+        strict: bool,
+    },
+    /// A type that Pointsman does not write.
+    Unknown,
+}
+
+/// The Postgres types that are written, each with its own binary form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PgType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    /// The scale, where the column is declared with one.
+    Numeric {
+        scale: Option<i32>,
+    },
+    Text,
+    /// An enum, by its quoted name: its binary form is text.
+    Enum(String),
+    Bytea,
+    Date,
+    /// Digits of a second that are kept, where the column is declared with fewer than six.
+    Time {
+        digits: i32,
+    },
+    Timestamp {
+        digits: i32,
+    },
+    Timestamptz {
+        digits: i32,
+    },
+    Uuid,
+    Json,
+    Jsonb,
+}
+
+impl PgType {
+    /// The type of a staging column: without length, scale or precision, so that those speak when the row is put.
+    pub fn staged(&self) -> &str {
+        match self {
+            PgType::Bool => "boolean",
+            PgType::Int2 => "smallint",
+            PgType::Int4 => "integer",
+            PgType::Int8 => "bigint",
+            PgType::Float4 => "real",
+            PgType::Float8 => "double precision",
+            PgType::Numeric { .. } => "numeric",
+            PgType::Text => "text",
+            PgType::Enum(name) => name,
+            PgType::Bytea => "bytea",
+            PgType::Date => "date",
+            PgType::Time { .. } => "time",
+            PgType::Timestamp { .. } => "timestamp",
+            PgType::Timestamptz { .. } => "timestamptz",
+            PgType::Uuid => "uuid",
+            PgType::Json => "json",
+            PgType::Jsonb => "jsonb",
+        }
+    }
+}
+
+/// What SQLite does with a value that is stored in a column (its documentation, "Column Affinity").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Affinity {
+    Integer,
+    Text,
+    Blob,
+    Real,
+    Numeric,
+}
+
+impl Affinity {
+    /// By the rules of section 3.1, in their order.
+    pub fn of(declared: &str) -> Affinity {
+        let declared = declared.to_ascii_uppercase();
+        let has = |part: &str| declared.contains(part);
+        if has("INT") {
+            Affinity::Integer
+        } else if has("CHAR") || has("CLOB") || has("TEXT") {
+            Affinity::Text
+        } else if has("BLOB") || declared.is_empty() || declared == "ANY" {
+            Affinity::Blob
+        } else if has("REAL") || has("FLOA") || has("DOUB") {
+            Affinity::Real
+        } else {
+            Affinity::Numeric
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Dead letters on their way to a topic: written in the transaction of their rows, relayed after it, then deleted.
+//!
+//! After a crash between relay and delete the same letter stands twice in its topic, with the same origin headers.
+
+use super::{
+    headers::{self, OwnedHeader},
+    letters::text,
+    live::{Dialect, LiveColumn, PgType, Stored},
+    positions::Owner,
+    refusals::Refusal,
+    session::{Appended, Session, Value},
+};
+use crate::{
+    codec::Cell,
+    config::TableName,
+    record::{HEADER_PREFIX, Letter, Partition},
+};
+
+const TABLE: &str = "pointsman_outbox";
+
+/// The written columns, in the order in which [`row`] fills them.
+const COLUMNS: [(&str, PgType); 10] = [
+    ("cluster_id", PgType::Text),
+    ("consumer_group", PgType::Text),
+    ("dlq", PgType::Text),
+    ("topic", PgType::Text),
+    ("partition", PgType::Int4),
+    ("position", PgType::Int8),
+    ("timestamp_ms", PgType::Int8),
+    ("key", PgType::Bytea),
+    ("value", PgType::Bytea),
+    ("headers", PgType::Text),
+];
+
+/// A dead letter that its topic does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub id: i64,
+    /// The topic it is bound for.
+    pub dlq: String,
+    /// Where its record came from: the letter keeps the partition's number where `dlq` has it.
+    pub origin: Partition,
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    /// The record's own headers, then the added ones.
+    pub headers: Vec<OwnedHeader>,
+}
+
+/// Pointsman's own table, as SQL.
+pub(super) fn create(dialect: Dialect) -> String {
+    let (id, bytes) = match dialect {
+        Dialect::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA"),
+        Dialect::Sqlite => ("INTEGER PRIMARY KEY", "BLOB"),
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {TABLE} (
+            id {id}, cluster_id TEXT NOT NULL, consumer_group TEXT NOT NULL, dlq TEXT NOT NULL,
+            topic TEXT NOT NULL, \"partition\" INTEGER NOT NULL, position BIGINT NOT NULL, timestamp_ms BIGINT,
+            \"key\" {bytes}, \"value\" {bytes}, headers TEXT NOT NULL)"
+    )
+}
+
+pub(super) fn name() -> TableName {
+    TableName { schema: None, table: TABLE.to_owned() }
+}
+
+pub(super) fn table() -> Appended {
+    let column = |(name, ty): (&str, PgType)| LiveColumn {
+        name: name.to_owned(),
+        type_name: ty.staged().to_owned(),
+        stored: Stored::Postgres(ty),
+        not_null: false,
+        has_default: false,
+        generated: false,
+    };
+    Appended { name: name(), columns: COLUMNS.map(column).into() }
+}
+
+pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Vec<Cell<'a>> {
+    let r = &letter.record;
+    let fields = letter.fields();
+    let added: Vec<_> = fields.iter().map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect();
+    let own = r.headers.iter().map(|h| (h.name, h.value));
+    let headers = headers::encode(own.chain(added.iter().map(|(n, v)| (n.as_bytes(), Some(v.as_bytes())))));
+    vec![
+        text(&owner.cluster_id),
+        text(&owner.group),
+        text(dlq),
+        text(r.topic),
+        Cell::Int(r.partition.into()),
+        Cell::Int(r.offset),
+        r.timestamp.map_or(Cell::Null, Cell::Int),
+        r.key.map_or(Cell::Null, Cell::Bytes),
+        r.value.map_or(Cell::Null, Cell::Bytes),
+        Cell::Json(headers.into_bytes()),
+    ]
+}
+
+/// The group's oldest letters of these partitions, which their owner relays.
+pub(super) fn take(
+    session: &mut dyn Session,
+    owner: &Owner,
+    partitions: &[Partition],
+    limit: usize,
+) -> Result<Vec<Bound>, Refusal> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values = vec![Value::Text(owner.cluster_id.clone()), Value::Text(owner.group.clone())];
+    values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let mut list = Vec::new();
+    for p in partitions {
+        values.push(Value::Text(p.topic.to_string()));
+        values.push(Value::Int(p.id.into()));
+        list.push(format!("(CAST(${} AS TEXT), CAST(${} AS BIGINT))", values.len() - 1, values.len()));
+    }
+    let sql = format!(
+        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers FROM {TABLE}
+        WHERE cluster_id = $1 AND consumer_group = $2 AND (topic, \"partition\") IN (VALUES {})
+        ORDER BY id LIMIT $3",
+        list.join(", ")
+    );
+    let rows = session.fetch(&sql, &values)?;
+    rows.into_iter()
+        .map(|row| bound(row).ok_or_else(|| Refusal::environment(format!("{TABLE}: a row that is none of ours"))))
+        .collect()
+}
+
+pub(super) fn delete(session: &mut dyn Session, ids: &[i64]) -> Result<(), Refusal> {
+    for chunk in ids.chunks(1000) {
+        let marks: Vec<String> = (1..=chunk.len()).map(|i| format!("${i}")).collect();
+        let values: Vec<Value> = chunk.iter().map(|id| Value::Int(*id)).collect();
+        session.execute(&format!("DELETE FROM {TABLE} WHERE id IN ({})", marks.join(", ")), &values)?;
+    }
+    Ok(())
+}
+
+fn bound(row: Vec<Value>) -> Option<Bound> {
+    let [id, dlq, topic, partition, offset, timestamp, key, value, headers] = <[Value; 9]>::try_from(row).ok()?;
+    Some(Bound {
+        id: id.int(),
+        dlq: dlq.text().to_owned(),
+        origin: Partition::new(topic.text(), i32::try_from(partition.int()).ok()?),
+        offset: offset.int(),
+        timestamp: (timestamp != Value::Null).then(|| timestamp.int()),
+        key: key.bytes(),
+        value: value.bytes(),
+        headers: headers::decode(headers.text())?,
+    })
+}

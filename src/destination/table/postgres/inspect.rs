@@ -1,0 +1,92 @@
+//! A table as Postgres' catalog has it.
+
+use super::{
+    super::{
+        live::{LiveColumn, LiveTable, PgType, Stored, UniqueIndex},
+        refusals::Refusal,
+        session::{Session, Value},
+        statements::{quote, quote_table},
+    },
+    Postgres,
+};
+use crate::config::TableName;
+
+/// A domain counts as the type below it: its own checks speak when a row is put.
+const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod) AS (
+        SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_attribute a
+        WHERE a.attrelid = CAST($1 AS bigint)::oid AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
+    )
+    SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, t.typtype::text, t.typcategory::text,
+        b.typmod, n.nspname::text, a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a'
+    FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+    JOIN pg_attribute a ON a.attrelid = CAST($1 AS bigint)::oid AND a.attnum = b.attnum
+    ORDER BY a.attnum";
+
+/// Unique indexes that ON CONFLICT can infer from column names alone.
+const UNIQUE: &str = "SELECT c.relname::text, a.attname::text
+    FROM pg_index i
+    JOIN pg_class c ON c.oid = i.indexrelid
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = CAST($1 AS bigint)::oid AND i.indisunique AND i.indimmediate AND i.indisvalid
+        AND i.indpred IS NULL AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
+    ORDER BY c.relname, k.position";
+
+pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
+    let found = session.fetch("SELECT to_regclass($1)::oid::bigint", &[Value::Text(quote_table(name))])?;
+    let Some(oid) = found.into_iter().flatten().find(|v| *v != Value::Null) else { return Ok(None) };
+    let columns = session.fetch(COLUMNS, std::slice::from_ref(&oid))?.iter().map(|row| column(row)).collect();
+    let mut unique: Vec<UniqueIndex> = Vec::new();
+    for row in session.fetch(UNIQUE, &[oid])? {
+        let [index, column] = &row[..] else { continue };
+        match unique.last_mut().filter(|u| u.name == index.text()) {
+            Some(index) => index.columns.push(column.text().to_owned()),
+            None => unique.push(UniqueIndex { name: index.text().to_owned(), columns: vec![column.text().to_owned()] }),
+        }
+    }
+    Ok(Some(LiveTable { columns, unique }))
+}
+
+fn column(row: &[Value]) -> LiveColumn {
+    let text = |i: usize| row.get(i).map(Value::text).unwrap_or_default();
+    let int = |i: usize| row.get(i).map(Value::int).unwrap_or_default();
+    let (typname, kind, category, typmod, schema) = (text(2), text(3), text(4), int(5), text(6));
+    // The modifier of times is their digits, -1 for all six; of numerics precision and scale, each in 16 bits, plus 4.
+    let digits = if typmod < 0 { 6 } else { typmod as i32 };
+    let ty = match typname {
+        "bool" => PgType::Bool,
+        "int2" => PgType::Int2,
+        "int4" => PgType::Int4,
+        "int8" => PgType::Int8,
+        "float4" => PgType::Float4,
+        "float8" => PgType::Float8,
+        "numeric" => PgType::Numeric { scale: (typmod >= 4).then(|| scale_of(typmod)) },
+        "bytea" => PgType::Bytea,
+        "date" => PgType::Date,
+        "time" => PgType::Time { digits },
+        "timestamp" => PgType::Timestamp { digits },
+        "timestamptz" => PgType::Timestamptz { digits },
+        "uuid" => PgType::Uuid,
+        "json" => PgType::Json,
+        "jsonb" => PgType::Jsonb,
+        _ if kind == "e" => PgType::Enum(format!("{}.{}", quote(schema), quote(typname))),
+        // text, varchar, char, citext, and types like them: their binary form is their text.
+        _ if category == "S" => PgType::Text,
+        _ => return live(row, Stored::Unknown),
+    };
+    live(row, Stored::Postgres(ty))
+}
+
+/// The scale in a numeric's modifier: eleven bits with a sign (`numeric.c`).
+fn scale_of(typmod: i64) -> i32 {
+    ((((typmod - 4) & 0x7ff) ^ 1024) - 1024) as i32
+}
+
+fn live(row: &[Value], stored: Stored) -> LiveColumn {
+    let text = |i: usize| row.get(i).map(Value::text).unwrap_or_default().to_owned();
+    let yes = |i: usize| row.get(i).is_some_and(|v| v.int() != 0);
+    LiveColumn { name: text(0), type_name: text(1), stored, not_null: yes(7), has_default: yes(8), generated: yes(9) }
+}

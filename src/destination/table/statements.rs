@@ -1,0 +1,93 @@
+//! SQL text. Names are always quoted, values never stand in it.
+
+use super::live::Dialect;
+use crate::config::{OnConflict, TableDestination, TableName};
+
+/// A name as an identifier, whatever is in it.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+pub(super) fn quote_table(name: &TableName) -> String {
+    match &name.schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(&name.table)),
+        None => quote(&name.table),
+    }
+}
+
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
+}
+
+/// The columns that rows are written to, in the target's order.
+pub(super) fn columns(destination: &TableDestination) -> impl Iterator<Item = &str> {
+    destination.columns.iter().map(|c| c.name.as_str())
+}
+
+/// What stands before a row's values: `INSERT INTO "t" AS t ("a", "b")`.
+pub(super) fn insert_head(destination: &TableDestination) -> String {
+    format!("INSERT INTO {} AS t ({})", quote_table(&destination.table), list(columns(destination)))
+}
+
+/// What stands behind them: nothing, or the `ON CONFLICT` clause.
+pub(super) fn insert_tail(dialect: Dialect, destination: &TableDestination) -> String {
+    let keys = &destination.key_columns;
+    let clause = match destination.on_conflict {
+        _ if keys.is_empty() => return String::new(),
+        OnConflict::Reject => return String::new(),
+        OnConflict::Ignore => "DO NOTHING".to_owned(),
+        OnConflict::Update => {
+            let sets: Vec<String> = columns(destination)
+                .filter(|c| !keys.iter().any(|k| k == c))
+                .map(|c| format!("{0} = excluded.{0}", quote(c)))
+                .collect();
+            match &destination.newer_by {
+                _ if sets.is_empty() => "DO NOTHING".to_owned(),
+                None => format!("DO UPDATE SET {}", sets.join(", ")),
+                Some(newer) => format!(
+                    "DO UPDATE SET {} WHERE {}",
+                    sets.join(", "),
+                    newer_than(dialect, destination, newer, &format!("excluded.{}", quote(newer)))
+                ),
+            }
+        }
+    };
+    format!(" ON CONFLICT ({}) {clause}", list(keys.iter().map(String::as_str)))
+}
+
+/// The condition under which a value is newer than the row `t`'s: a row without a version gives way to any.
+pub(super) fn newer_than(dialect: Dialect, destination: &TableDestination, newer: &str, value: &str) -> String {
+    let stands = format!("t.{}", quote(newer));
+    // Text is compared byte by byte, as folding does, whatever the column's collation.
+    let collate = match dialect {
+        Dialect::Postgres if is_text(destination, newer) => " COLLATE \"C\"",
+        Dialect::Sqlite if is_text(destination, newer) => " COLLATE BINARY",
+        _ => "",
+    };
+    format!("({stands} IS NULL OR {value}{collate} > {stands}{collate})")
+}
+
+fn is_text(destination: &TableDestination, column: &str) -> bool {
+    destination
+        .columns
+        .iter()
+        .find(|c| c.name == column)
+        .is_some_and(|c| super::shape::Shape::of(&c.schema, c.node) == super::shape::Shape::Text)
+}
+
+/// Index of a column in the target.
+pub(super) fn position(destination: &TableDestination, name: &str) -> Option<usize> {
+    destination.columns.iter().position(|c| c.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_can_be_an_identifier() {
+        assert_eq!(quote("Order \"x\""), "\"Order \"\"x\"\"\"");
+        let name = TableName { schema: Some("my schema".into()), table: "a.b".into() };
+        assert_eq!(quote_table(&name), "\"my schema\".\"a.b\"");
+    }
+}

@@ -1,0 +1,200 @@
+//! Start-up: tables that cannot take a route's rows are refused with what would make them take them; and every type
+//! arrives as the value it was.
+
+use crate::table_support::{Batch, Db, V, claim, destination, name, on_both, route, targets, text};
+use pointsman::{
+    config::{Dlq, OnConflict, TableDestination},
+    destination::table::{Dialect, ddl},
+    failure::Remedy,
+};
+
+on_both! {
+    what_cannot_work_is_refused_with_the_sql_that_makes_it
+    the_derived_table_takes_every_type
+    a_dead_letter_table_of_another_shape_is_refused
+}
+
+const DECIMAL: &str = r#"{"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}"#;
+const INSTANT: &str = r#"{"type": "long", "logicalType": "timestamp-micros"}"#;
+
+fn orders() -> TableDestination {
+    destination("orders", &["id"], &[("id", "\"long\""), ("total", DECIMAL), ("at", INSTANT)])
+}
+
+fn what_cannot_work_is_refused_with_the_sql_that_makes_it(db: Db) {
+    // (the table, what the message says, what the help says)
+    let common = [
+        ("", "table `orders` does not exist", "PRIMARY KEY (\"id\")"),
+        ("CREATE TABLE orders (id BIGINT PRIMARY KEY, at TEXT)", "no column `total`", "ADD COLUMN \"total\""),
+    ];
+    let postgres = [
+        (
+            "CREATE TABLE orders (id TEXT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ)",
+            "column `id` of table `orders` in database `shop` is text: it does not take a long",
+            "TYPE BIGINT",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC(10,1), at TIMESTAMPTZ)",
+            "is numeric(10,1): it would round to 1 digits",
+            "TYPE NUMERIC(12,2)",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMP)",
+            "no time zone",
+            "TYPE TIMESTAMPTZ",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ(3))",
+            "round to 3 digits of a second",
+            "TYPE TIMESTAMPTZ",
+        ),
+        ("CREATE TABLE orders (id BIGINT PRIMARY KEY, total INET, at TIMESTAMPTZ)", "does not write", "TYPE NUMERIC"),
+        (
+            "CREATE TABLE orders (id BIGINT, total NUMERIC, at TIMESTAMPTZ)",
+            "no unique index on exactly its key columns (`id`)",
+            "CREATE UNIQUE INDEX",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT, total NUMERIC, at TIMESTAMPTZ, UNIQUE (id, at))",
+            "no unique index",
+            "(\"id\")",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT UNIQUE DEFERRABLE, total NUMERIC, at TIMESTAMPTZ)",
+            "no unique index",
+            "(\"id\")",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ, shop TEXT NOT NULL)",
+            "column `shop` of table `orders` in database `shop` is NOT NULL",
+            "default",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC GENERATED ALWAYS AS (id) STORED, at TIMESTAMPTZ)",
+            "the database computes it",
+            "",
+        ),
+    ];
+    let sqlite = [
+        (
+            "CREATE TABLE orders (id TEXT PRIMARY KEY, total TEXT, at TEXT)",
+            "column `id` of table `orders` in database `shop` is TEXT",
+            "INTEGER",
+        ),
+        (
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, total DECIMAL(12,2), at TEXT)",
+            "would refuse or convert a decimal",
+            "TEXT",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT, total TEXT, at TEXT)",
+            "no unique index on exactly its key columns (`id`)",
+            "CREATE UNIQUE INDEX",
+        ),
+        (
+            "CREATE TABLE orders (id BIGINT PRIMARY KEY, total TEXT, at TEXT, shop TEXT NOT NULL)",
+            "column `shop`",
+            "default",
+        ),
+    ];
+    let own = if db.is_sqlite() { &sqlite[..] } else { &postgres[..] };
+    for (sql, message, help) in common.iter().chain(own) {
+        db.execute(&format!("DROP TABLE IF EXISTS orders; {sql}"));
+        let Err(setback) = db.try_open(route(), &targets([orders()])) else { panic!("{sql} is good?") };
+        assert_eq!(setback.remedy, Remedy::Stand, "{sql}: {setback}");
+        assert!(setback.message.contains(message), "{sql}: {setback}");
+        assert!(setback.help.contains(help), "{sql}: {setback}");
+    }
+}
+
+fn every_type() -> TableDestination {
+    let logical = |base: &str, name: &str| format!(r#"{{"type": "{base}", "logicalType": "{name}"}}"#);
+    let columns = [
+        ("id", "\"int\"".to_owned()),
+        ("long", "\"long\"".to_owned()),
+        ("float", "\"float\"".to_owned()),
+        ("double", "\"double\"".to_owned()),
+        ("flag", "\"boolean\"".to_owned()),
+        ("raw", "\"bytes\"".to_owned()),
+        ("total", r#"{"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 3}"#.to_owned()),
+        ("day", logical("int", "date")),
+        ("time", logical("long", "time-micros")),
+        ("at", INSTANT.to_owned()),
+        ("local", logical("long", "local-timestamp-millis")),
+        ("uid", logical("string", "uuid")),
+        ("tags", r#"{"type": "array", "items": "string"}"#.to_owned()),
+        ("note", "[\"null\", \"string\"]".to_owned()),
+        ("kind", r#"{"type": "enum", "name": "Kind", "symbols": ["A", "B"]}"#.to_owned()),
+    ];
+    let columns: Vec<(&str, &str)> = columns.iter().map(|(n, t)| (*n, t.as_str())).collect();
+    destination("every type", &["id"], &columns)
+}
+
+fn the_derived_table_takes_every_type(db: Db) {
+    let dialect = if db.is_sqlite() { Dialect::Sqlite } else { Dialect::Postgres };
+    db.execute(&ddl::create_table(dialect, &every_type()));
+    let targets = targets([every_type()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let decimals = [
+        0i128,
+        1,
+        -1,
+        999,
+        1000,
+        -1000,
+        12_345_678,
+        100_000_000,
+        i64::MAX.into(),
+        -170_141_183_460_469_231_731_687_303_715,
+    ];
+    let mut batch = Batch::default();
+    for (id, decimal) in decimals.iter().enumerate() {
+        let row = [
+            V::Int(id as i64),
+            V::Int(i64::MIN + id as i64),
+            V::Raw(1.5f32.to_le_bytes().to_vec()),
+            V::Double(-0.1),
+            V::Bool(true),
+            V::Bytes(vec![0, 255]),
+            V::Bytes(decimal.to_be_bytes().to_vec()),
+            V::Int(11_016),
+            V::Int(74_435_000_001),
+            V::Int(-1),
+            V::Int(1_719_780_035_120),
+            text("6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+            V::Raw(vec![0]),
+            V::Null,
+            V::Int(1),
+        ];
+        batch.record();
+        batch.row(0, &row);
+    }
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(tally.total().delivered, decimals.len() as u64, "{:?}", tally.failures);
+    let expected = decimals.map(|d| pointsman::codec::Decimal::new(d, 3).to_string());
+    assert_eq!(db.texts("SELECT CAST(total AS TEXT) FROM \"every type\" ORDER BY id"), expected);
+    let sql = "SELECT \"long\" || '|' || \"float\" || '|' || \"double\" || '|' || flag || '|' || day || '|' || \"time\" || '|'
+        || at || '|' || local || '|' || uid || '|' || CAST(tags AS TEXT) || '|' || coalesce(note, '-') || '|' || kind
+        FROM \"every type\" WHERE id = 0";
+    let postgres = "-9223372036854775808|1.5|-0.1|true|2000-02-29|20:40:35.000001|1969-12-31 23:59:59.999999+00|2024-06-30 20:40:35.12|6ba7b810-9dad-11d1-80b4-00c04fd430c8|[]|-|B";
+    let sqlite = "-9223372036854775808|1.5|-0.1|1|2000-02-29|20:40:35.000001|1969-12-31T23:59:59.999999Z|2024-06-30T20:40:35.120000|6ba7b810-9dad-11d1-80b4-00c04fd430c8|[]|-|B";
+    assert_eq!(db.texts(sql), [db.pick(postgres, sqlite)]);
+}
+
+fn a_dead_letter_table_of_another_shape_is_refused(db: Db) {
+    db.execute("CREATE TABLE letters (code TEXT)");
+    db.execute("CREATE TABLE orders (id BIGINT PRIMARY KEY)");
+    let ids = || {
+        let mut ids = destination("orders", &["id"], &[("id", "\"long\"")]);
+        ids.on_conflict = OnConflict::Ignore;
+        targets([ids])
+    };
+    let Err(setback) = db.try_open(route(), &ids()) else { panic!("it has no columns") };
+    assert_eq!(setback.remedy, Remedy::Stand);
+    assert!(setback.message.contains("column `route` is missing"), "{setback}");
+    let mut context = route();
+    context.dlq = Dlq::Table { database: "other".into(), table: name("letters") };
+    let Err(setback) = db.try_open(context, &ids()) else { panic!("one transaction has one database") };
+    assert!(setback.message.contains("`other`"), "{setback}");
+}

@@ -1,0 +1,271 @@
+//! Rows, positions and dead letters of one transaction: the same for Postgres and SQLite.
+
+use crate::table_support::{Batch, V, claim, claim_all, destination, name, on_both, open, route, t, targets, text};
+use pointsman::{
+    config::{Dlq, OnConflict, OnPositionLost, TableDestination},
+    destination::{Destination, Ticket},
+    failure::{Cause, Failure, Remedy, Stage},
+    record::Positions,
+    route::Verdict,
+};
+use std::collections::BTreeMap;
+
+use crate::table_support::Db;
+
+on_both! {
+    rows_positions_and_counters_are_committed_together
+    an_aborted_transaction_leaves_nothing
+    a_second_claim_fences_the_first_owner
+    a_record_that_two_owners_hold_is_written_once
+    many_workers_start_at_once
+    dead_letters_stand_in_their_table_byte_for_byte
+    dead_letters_for_a_topic_wait_in_the_outbox
+    stop_ends_the_route_at_its_first_dead_letter
+    discarded_letters_are_counted
+    a_record_that_no_case_took_is_kept_apart
+    names_with_quotes_and_spaces_work
+    a_topic_that_was_made_again_stops_its_route
+    nothing_moves_but_a_gap
+}
+
+const ID_NAME: [(&str, &str); 2] = [("id", "\"long\""), ("name", "\"string\"")];
+
+fn orders() -> TableDestination {
+    destination("orders", &["id"], &ID_NAME)
+}
+
+fn make_orders(db: &Db) {
+    db.execute("CREATE TABLE orders (id BIGINT PRIMARY KEY, name TEXT NOT NULL)");
+}
+
+fn rows(db: &Db) -> Vec<String> {
+    db.texts("SELECT CAST(id AS TEXT) || ' ' || name FROM orders ORDER BY id")
+}
+
+fn position(db: &Db) -> String {
+    let sql =
+        "SELECT next_offset || ' ' || owner_epoch || ' ' || consumed || ' ' || delivered || ' ' || filtered || ' '
+        || dead_lettered FROM pointsman_positions";
+    db.texts(sql).join(", ")
+}
+
+fn rows_positions_and_counters_are_committed_together(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    assert_eq!(claim(&mut tables).unwrap(), Positions::from([(t(0), 0)]));
+    let mut batch = Batch::default();
+    batch.record().row(0, &[V::Int(2), text("two")]);
+    batch.verdict(Verdict::Filtered);
+    batch.record().row(0, &[V::Int(1), text("one")]);
+    batch.dead();
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!((tally.total().delivered, tally.total().filtered, tally.total().dead_lettered), (2, 1, 1));
+    assert_eq!(rows(&db), ["1 one", "2 two"]);
+    assert_eq!(position(&db), "4 1 4 2 1 1");
+    let mut batch = Batch::default();
+    batch.at(7).row(0, &[V::Int(3), text("three")]);
+    batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(position(&db), "8 1 5 3 1 1");
+    drop(tables);
+    assert_eq!(claim(&mut db.open(&targets)).unwrap(), Positions::from([(t(0), 8)]));
+}
+
+fn an_aborted_transaction_leaves_nothing(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    tables.write(batch.record().row(0, &[V::Int(1), text("one")]).work(&targets)).unwrap();
+    tables.settle().unwrap();
+    tables.abort().unwrap();
+    assert_eq!(claim(&mut tables).unwrap(), Positions::from([(t(0), 0)]));
+    assert_eq!(rows(&db), [""; 0]);
+    batch.record().row(0, &[V::Int(1), text("again")]);
+    assert_eq!(batch.deliver(&mut tables, &targets).unwrap().total().delivered, 1);
+    assert_eq!(rows(&db), ["1 again"]);
+}
+
+fn a_second_claim_fences_the_first_owner(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let (mut first, mut second) = (db.open(&targets), db.open(&targets));
+    claim(&mut first).unwrap();
+    claim(&mut second).unwrap();
+    let mut batch = Batch::default();
+    let setback = batch.record().row(0, &[V::Int(1), text("first")]).deliver(&mut first, &targets).unwrap_err();
+    assert_eq!((setback.cause, setback.remedy), (Cause::Fenced, Remedy::Retry), "{setback}");
+    assert!(setback.message.contains("t/0"), "{setback}");
+    first.abort().unwrap();
+    let mut batch = Batch::default();
+    batch.record().row(0, &[V::Int(1), text("second")]).deliver(&mut second, &targets).unwrap();
+    assert_eq!(rows(&db), ["1 second"]);
+    assert_eq!(position(&db), "1 2 1 1 0 0");
+}
+
+/// The position moved under the first owner's feet between its rows and its commit.
+fn a_record_that_two_owners_hold_is_written_once(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim_all(&mut tables, &[t(0), t(1)]).unwrap();
+    let mut batch = Batch::default();
+    tables.write(batch.record().row(0, &[V::Int(1), text("one")]).work(&targets)).unwrap();
+    db.execute("UPDATE pointsman_positions SET owner_epoch = owner_epoch + 1 WHERE partition = 1");
+    tables.settle().unwrap();
+    let positions = Positions::from([(t(0), 1), (t(1), 5)]);
+    let setback = tables.commit(Ticket { positions, group: None }).unwrap_err();
+    assert_eq!(setback.cause, Cause::Fenced);
+    tables.abort().unwrap();
+    assert_eq!(rows(&db), [""; 0]);
+}
+
+fn many_workers_start_at_once(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    std::thread::scope(|scope| {
+        for i in 0..8 {
+            let (db, targets) = (&db, &targets);
+            scope.spawn(move || {
+                let mut tables = db.open(targets);
+                assert_eq!(claim_all(&mut tables, &[t(i)]).unwrap(), Positions::from([(t(i), 0)]));
+            });
+        }
+    });
+    assert_eq!(db.count("pointsman_positions WHERE owner_epoch = 1"), 8);
+}
+
+fn dead_letters_stand_in_their_table_byte_for_byte(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    batch.dead().deliver(&mut tables, &targets).unwrap();
+    let hex = |column: &str| match db.is_sqlite() {
+        true => format!("lower(hex(\"{column}\"))"),
+        false => format!("encode(\"{column}\", 'hex')"),
+    };
+    let sql = format!(
+        "SELECT route || '|' || \"case\" || '|' || topic || '|' || \"partition\" || '|' || \"offset\" || '|' || stage || '|'
+        || code || '|' || message || '|' || field || '|' || attempts || '|' || {} || '|' || {} || '|'
+        || replace(CAST(headers AS TEXT), ' ', '') FROM letters",
+        hex("key"),
+        hex("value"),
+    );
+    let expected = "orders||t|0|0|decode|truncated|cut\u{fffd}short|a.b|1|6b|76616c75652030|[{\"name\":\"h\",\"value_base64\":\"/w==\"}]";
+    assert_eq!(db.texts(&sql), [expected]);
+    assert_eq!(db.count("letters WHERE \"timestamp\" IS NULL AND failed_at IS NOT NULL"), 1);
+}
+
+fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut context = route();
+    context.dlq = Dlq::Topic("orders.dlq".into());
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    batch.dead().record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap();
+    assert_eq!(tables.outbox_take(&[t(1)], 10).unwrap(), []);
+    let taken = tables.outbox_take(&[t(0), t(1)], 10).unwrap();
+    assert_eq!(taken.iter().map(|b| b.offset).collect::<Vec<_>>(), [0, 2]);
+    let letter = &taken[1];
+    assert_eq!((&*letter.dlq, &letter.origin, letter.timestamp), ("orders.dlq", &t(0), None));
+    assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));
+    assert_eq!(letter.value.as_deref(), Some(&b"value 2"[..]));
+    assert_eq!(letter.headers[0], (b"h".to_vec(), Some(b"\xff".to_vec())));
+    assert!(letter.headers.contains(&(b"pointsman.code".to_vec(), Some(b"truncated".to_vec()))));
+    tables.outbox_delete(&[taken[0].id]).unwrap();
+    assert_eq!(tables.outbox_take(&[t(0)], 10).unwrap(), taken[1..]);
+    assert_eq!(tables.outbox_take(&[t(0)], 0).unwrap(), []);
+}
+
+fn stop_ends_the_route_at_its_first_dead_letter(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut context = route();
+    context.dlq = Dlq::Stop;
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    let setback = batch.record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap_err();
+    assert_eq!(setback.remedy, Remedy::Stand);
+    assert!(setback.message.contains("t/0 offset 1: decode/truncated"), "{setback}");
+    tables.abort().unwrap();
+    assert_eq!(rows(&db), [""; 0]);
+}
+
+fn discarded_letters_are_counted(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut context = route();
+    context.dlq = Dlq::Discard;
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    assert_eq!(batch.dead().deliver(&mut tables, &targets).unwrap().total().dead_lettered, 1);
+    assert_eq!(position(&db), "1 1 1 0 0 1");
+}
+
+fn a_record_that_no_case_took_is_kept_apart(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut context = route();
+    context.otherwise = Some(Dlq::Table { database: "shop".into(), table: name("unidentified") });
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let failure = Failure::new(Stage::Validate, "no-case-matched", "none of 2 cases");
+    let mut batch = Batch::default();
+    let tally = batch.verdict(Verdict::Apart(Box::new(failure))).deliver(&mut tables, &targets).unwrap();
+    assert_eq!(tally.total().delivered, 1);
+    assert_eq!(db.texts("SELECT code FROM unidentified"), ["no-case-matched"]);
+    assert_eq!(db.count("letters"), 0);
+}
+
+fn names_with_quotes_and_spaces_work(db: Db) {
+    db.execute(r#"CREATE TABLE "Order ""x""" ("the id" BIGINT PRIMARY KEY, "se""lect" TEXT)"#);
+    let mut odd = destination(r#"Order "x""#, &["the id"], &[("the id", "\"long\""), ("se\"lect", "\"string\"")]);
+    odd.newer_by = Some("se\"lect".into());
+    let targets = targets([odd]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    batch.record().row(0, &[V::Int(1), text("'; DROP TABLE letters; --")]);
+    batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(db.texts(r#"SELECT "se""lect" FROM "Order ""x""""#), ["'; DROP TABLE letters; --"]);
+}
+
+fn a_topic_that_was_made_again_stops_its_route(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    batch.at(41).row(0, &[V::Int(1), text("one")]).deliver(&mut tables, &targets).unwrap();
+    let topics = BTreeMap::from([("t".to_owned(), "another-id".to_owned())]);
+    let setback = tables.claim(&[t(0)], &topics, &mut |_| unreachable!()).unwrap_err();
+    assert_eq!(setback.remedy, Remedy::Stand);
+    assert!(setback.message.contains("`t`") && setback.help.contains("on_position_lost"), "{setback}");
+    let mut context = route();
+    context.on_position_lost = OnPositionLost::Earliest;
+    let mut tables = open(&db.config, context, &targets).unwrap();
+    assert_eq!(tables.claim(&[t(0)], &topics, &mut |_| unreachable!()).unwrap(), Positions::from([(t(0), 0)]));
+    assert_eq!(db.texts("SELECT topic_id FROM pointsman_positions"), ["another-id"]);
+}
+
+/// Control records and compaction move a position without a record.
+fn nothing_moves_but_a_gap(db: Db) {
+    make_orders(&db);
+    let mut rejecting = orders();
+    rejecting.on_conflict = OnConflict::Reject;
+    let targets = targets([rejecting]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    tables.commit(Ticket { positions: Positions::from([(t(0), 9)]), group: None }).unwrap();
+    assert_eq!(position(&db), "9 1 0 0 0 0");
+    tables.commit(Ticket { positions: Positions::from([(t(0), 9)]), group: None }).unwrap();
+    let setback = tables.commit(Ticket { positions: Positions::from([(t(5), 9)]), group: None }).unwrap_err();
+    assert_eq!(setback.cause, Cause::Fenced);
+}

@@ -1,0 +1,294 @@
+//! What a database refuses: which records are dead-lettered for it, and what is retried instead.
+
+use crate::table_support::{Batch, Db, V, claim, destination, on_both, route, t, targets, text};
+use pointsman::{
+    config::{OnConflict, TableDestination},
+    destination::table::Tables,
+    failure::{Cause, Remedy},
+    record::Positions,
+};
+use std::time::{Duration, Instant};
+
+on_both! {
+    each_refused_record_becomes_a_letter_with_its_code
+    bad_rows_among_thousands_are_found
+    bad_rows_among_rows_without_a_key_are_found
+    a_record_is_refused_with_all_of_its_rows
+    a_foreign_key_is_waited_for_and_then_a_record_failure
+    a_parent_that_comes_in_time_saves_its_child
+    deferred_constraints_speak_before_the_commit
+    a_refused_winner_leaves_its_predecessor
+    rejected_duplicates_are_letters_and_the_first_row_stands
+    a_row_refused_for_no_reason_of_its_class_is_the_records_fault_only_among_others
+    a_table_that_is_gone_is_waited_for
+    most_rows_refused_still_ends
+}
+
+const ITEM: [(&str, &str); 4] = [
+    ("id", "\"long\""),
+    ("name", "[\"null\", \"string\"]"),
+    ("amount", "\"long\""),
+    ("at", r#"["null", {"type": "long", "logicalType": "timestamp-micros"}]"#),
+];
+
+fn make(db: &Db) {
+    db.execute(&format!(
+        "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT NOT NULL, amount BIGINT CHECK (amount >= 0), at {}, UNIQUE (name))",
+        db.pick("TIMESTAMPTZ", "TEXT")
+    ));
+}
+
+fn item(id: i64, name: &str, amount: i64) -> [V; 4] {
+    [V::Int(id), text(name), V::Int(amount), V::Null]
+}
+
+fn open(
+    db: &Db,
+    destinations: impl IntoIterator<Item = TableDestination>,
+) -> (Tables, std::sync::Arc<[pointsman::route::Target]>) {
+    let targets = targets(destinations);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    (tables, targets)
+}
+
+fn letters(db: &Db) -> Vec<String> {
+    db.texts("SELECT \"offset\" || ' ' || code || ' ' || field FROM letters ORDER BY \"offset\"")
+}
+
+fn each_refused_record_becomes_a_letter_with_its_code(db: Db) {
+    make(&db);
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let mut batch = Batch::default();
+    batch.record().row(0, &item(1, "one", 1));
+    batch.record().row(0, &[V::Int(2), V::Null, V::Int(1), V::Null]);
+    batch.record().row(0, &item(3, "one", 1));
+    batch.record().row(0, &item(4, "four", -1));
+    batch.record().row(0, &[V::Int(5), text("five"), V::Int(1), V::Int(i64::MIN)]);
+    batch.record().row(0, &item(6, "six", 1));
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!((tally.total().delivered, tally.total().dead_lettered), (2, 4));
+    assert_eq!(tally.failures.len(), 4);
+    let unique = db.pick("2 unique-violation ", "2 unique-violation name");
+    assert_eq!(letters(&db), ["1 not-null-violation name", unique, "3 check-violation ", "4 value-refused at"]);
+    assert_eq!(db.texts("SELECT name FROM items ORDER BY id"), ["one", "six"]);
+    assert_eq!(db.texts("SELECT CAST(dead_lettered AS TEXT) FROM pointsman_positions"), ["4"]);
+}
+
+fn thousands(db: &Db, keys: &[&str]) {
+    let (mut tables, targets) = open(db, [destination("items", keys, &ITEM)]);
+    let mut batch = Batch::default();
+    for i in 0..5000 {
+        let amount = if [17, 2500, 2501, 4999].contains(&i) { -1 } else { i };
+        batch.record().row(0, &item(5000 - i, &format!("n{i}"), amount));
+    }
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!((tally.total().delivered, tally.total().dead_lettered), (4996, 4));
+    assert_eq!(letters(db), ["17", "2500", "2501", "4999"].map(|o| format!("{o} check-violation ")));
+    assert_eq!(db.count("items"), 4996);
+}
+
+fn bad_rows_among_thousands_are_found(db: Db) {
+    make(&db);
+    thousands(&db, &["id"]);
+}
+
+fn bad_rows_among_rows_without_a_key_are_found(db: Db) {
+    make(&db);
+    thousands(&db, &[]);
+}
+
+fn make_family(db: &Db, deferred: &str) {
+    db.execute(&format!(
+        "CREATE TABLE parents (id BIGINT PRIMARY KEY);
+        CREATE TABLE children (parent BIGINT REFERENCES parents (id) {deferred}, line BIGINT CHECK (line > 0), PRIMARY KEY (parent, line))"
+    ));
+}
+
+fn parents() -> TableDestination {
+    destination("parents", &["id"], &[("id", "\"long\"")])
+}
+
+fn children() -> TableDestination {
+    destination("children", &["parent", "line"], &[("parent", "\"long\""), ("line", "\"long\"")])
+}
+
+fn a_record_is_refused_with_all_of_its_rows(db: Db) {
+    make_family(&db, "");
+    let (mut tables, targets) = open(&db, [parents(), children()]);
+    let mut batch = Batch::default();
+    for (id, lines) in [(1, [1, 2, 3]), (2, [1, -2, 3]), (3, [1, 2, 3])] {
+        batch.record().row(0, &[V::Int(id)]);
+        for line in lines {
+            batch.row(1, &[V::Int(id), V::Int(line)]);
+        }
+    }
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!((tally.total().delivered, tally.total().dead_lettered), (2, 1));
+    assert_eq!(letters(&db), ["1 check-violation "]);
+    assert_eq!(db.texts("SELECT CAST(id AS TEXT) FROM parents ORDER BY id"), ["1", "3"]);
+    assert_eq!(db.count("children"), 6);
+}
+
+/// Delivers until it passes, as a worker does.
+fn until_delivered(
+    tables: &mut Tables,
+    deliver: impl Fn(&mut Tables) -> Result<(), pointsman::failure::Setback>,
+) -> usize {
+    let begun = Instant::now();
+    for setbacks in 0.. {
+        match deliver(tables) {
+            Ok(()) => return setbacks,
+            Err(setback) => {
+                assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
+                assert!(begun.elapsed() < Duration::from_secs(30), "{setback}");
+                claim(tables).unwrap();
+            }
+        }
+    }
+    unreachable!()
+}
+
+fn a_foreign_key_is_waited_for_and_then_a_record_failure(db: Db) {
+    make_family(&db, "");
+    let (mut tables, targets) = open(&db, [children()]);
+    db.execute("INSERT INTO parents VALUES (1)");
+    let begun = Instant::now();
+    let setbacks = until_delivered(&mut tables, |tables| {
+        let mut batch = Batch::default();
+        batch.record().row(0, &[V::Int(1), V::Int(1)]).record().row(0, &[V::Int(2), V::Int(1)]);
+        batch.deliver(tables, &targets).map(|_| ())
+    });
+    assert!(setbacks > 0 && begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(letters(&db), ["1 foreign-key-violation "]);
+    assert_eq!(db.count("children"), 1);
+}
+
+fn a_parent_that_comes_in_time_saves_its_child(db: Db) {
+    make_family(&db, "");
+    let targets = targets([children()]);
+    let mut context = route();
+    context.fk_wait = Duration::from_secs(60);
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let deliver = |tables: &mut Tables| {
+        let mut batch = Batch::default();
+        batch.record().row(0, &[V::Int(2), V::Int(1)]).deliver(tables, &targets)
+    };
+    let setback = deliver(&mut tables).unwrap_err();
+    assert!(setback.help.contains("fk_wait"), "{setback}");
+    claim(&mut tables).unwrap();
+    db.execute("INSERT INTO parents VALUES (2)");
+    deliver(&mut tables).unwrap();
+    assert_eq!((db.count("children"), db.count("letters")), (1, 0));
+}
+
+fn deferred_constraints_speak_before_the_commit(db: Db) {
+    make_family(&db, "DEFERRABLE INITIALLY DEFERRED");
+    // The child's table comes first: its parent follows within the record.
+    let (mut tables, targets) = open(&db, [children(), parents()]);
+    until_delivered(&mut tables, |tables| {
+        let mut batch = Batch::default();
+        for id in 1..=9 {
+            batch.record().row(0, &[V::Int(id), V::Int(1)]);
+            if id != 5 {
+                batch.row(1, &[V::Int(id)]);
+            }
+        }
+        batch.deliver(tables, &targets).map(|_| ())
+    });
+    assert_eq!(letters(&db), ["4 foreign-key-violation "]);
+    assert_eq!((db.count("children"), db.count("parents")), (8, 8));
+}
+
+fn a_refused_winner_leaves_its_predecessor(db: Db) {
+    make(&db);
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let mut batch = Batch::default();
+    batch.record().row(0, &item(1, "first", 1));
+    batch.record().row(0, &item(1, "second", 2));
+    batch.record().row(0, &item(1, "bad", -3));
+    batch.record().row(0, &item(2, "other", 4));
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(tally.total().dead_lettered, 1);
+    assert_eq!(letters(&db), ["2 check-violation "]);
+    assert_eq!(db.texts("SELECT name FROM items ORDER BY id"), ["second", "other"]);
+}
+
+fn rejected_duplicates_are_letters_and_the_first_row_stands(db: Db) {
+    make(&db);
+    let mut rejecting = destination("items", &["id"], &ITEM);
+    rejecting.on_conflict = OnConflict::Reject;
+    let (mut tables, targets) = open(&db, [rejecting]);
+    let mut batch = Batch::default();
+    batch.record().row(0, &item(1, "one", 1)).deliver(&mut tables, &targets).unwrap();
+    batch.at(1).row(0, &item(2, "two", 2));
+    batch.record().row(0, &item(1, "again", 3));
+    batch.record().row(0, &item(2, "again in the batch", 4));
+    batch.record().row(0, &item(3, "two", 5));
+    batch.deliver(&mut tables, &targets).unwrap();
+    let codes = db.texts("SELECT \"offset\" || ' ' || code FROM letters ORDER BY \"offset\"");
+    assert_eq!(codes, ["2 duplicate-key-refused", "3 duplicate-key-refused", "4 unique-violation"]);
+    assert_eq!(db.texts("SELECT name FROM items ORDER BY id"), ["one", "two"]);
+}
+
+/// A trigger's own error says nothing about whose fault it is.
+fn a_row_refused_for_no_reason_of_its_class_is_the_records_fault_only_among_others(db: Db) {
+    make(&db);
+    if db.is_sqlite() {
+        db.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON items WHEN NEW.name = 'no' BEGIN SELECT RAISE(ABORT, 'said no'); END",
+        );
+    } else {
+        db.execute(
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'said no'; END $$;
+            CREATE TRIGGER no BEFORE INSERT ON items FOR EACH ROW WHEN (NEW.name = 'no') EXECUTE FUNCTION no()",
+        );
+    }
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let mut batch = Batch::default();
+    for i in 0..40 {
+        batch.record().row(0, &item(i, "no", 1));
+    }
+    let setback = batch.deliver(&mut tables, &targets).unwrap_err();
+    assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry));
+    assert!(setback.message.contains("said no") && setback.help.contains("every row"), "{setback}");
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    batch.record().row(0, &item(1, "no", 1)).record().row(0, &item(2, "yes", 1));
+    batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(letters(&db), ["0 row-refused "]);
+    assert_eq!(db.texts("SELECT name FROM items"), ["yes"]);
+}
+
+fn a_table_that_is_gone_is_waited_for(db: Db) {
+    make(&db);
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let deliver = |tables: &mut Tables| {
+        let mut batch = Batch::default();
+        for i in 0..100 {
+            batch.record().row(0, &item(i, &format!("n{i}"), 1));
+        }
+        batch.deliver(tables, &targets)
+    };
+    db.execute("ALTER TABLE items RENAME TO gone");
+    let setback = deliver(&mut tables).unwrap_err();
+    assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
+    assert!(setback.message.contains("items"), "{setback}");
+    assert_eq!(claim(&mut tables).unwrap(), Positions::from([(t(0), 0)]));
+    db.execute("ALTER TABLE gone RENAME TO items");
+    assert_eq!(deliver(&mut tables).unwrap().total().delivered, 100);
+    assert_eq!(db.count("letters"), 0);
+}
+
+fn most_rows_refused_still_ends(db: Db) {
+    make(&db);
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let mut batch = Batch::default();
+    for i in 0..600 {
+        batch.record().row(0, &item(i, &format!("n{i}"), if i % 3 == 0 { 1 } else { -1 }));
+    }
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!((tally.total().delivered, tally.total().dead_lettered), (200, 400));
+    assert_eq!(db.count("items"), 200);
+}
