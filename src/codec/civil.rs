@@ -9,7 +9,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// Microseconds since the epoch of a date and time with its offset: `2024-06-30T20:40:35.123Z`.
 pub fn parse_instant(text: &str) -> Option<i64> {
-    quick_instant(text.as_bytes()).or_else(|| Some(text.parse::<Timestamp>().ok()?.as_microsecond()))
+    quick_instant(text.as_bytes()).or_else(|| Some(micros(text.parse().ok()?)))
 }
 
 /// Microseconds since 1970-01-01T00:00:00 of a date and time that names no offset: `2024-06-30T20:40:35`.
@@ -19,7 +19,7 @@ pub fn parse_local(text: &str) -> Option<i64> {
         return None;
     }
     let at = parsed.date().to_datetime(parsed.time()?);
-    Some(Offset::UTC.to_timestamp(at).ok()?.as_microsecond())
+    Some(micros(Offset::UTC.to_timestamp(at).ok()?))
 }
 
 /// Days since 1970-01-01 of `2024-06-30`.
@@ -70,6 +70,11 @@ pub fn write_time(out: &mut Vec<u8>, micros: i64) -> bool {
 /// Whether a day has this microsecond.
 pub fn is_time(micros: i64) -> bool {
     (0..DAY).contains(&micros)
+}
+
+/// Digits are cut off, before 1970 too: jiff's own conversion goes towards the epoch.
+fn micros(at: Timestamp) -> i64 {
+    at.as_nanosecond().div_euclid(1000) as i64
 }
 
 /// The common form, `yyyy-mm-ddThh:mm:ss[.digits](Z|±hh:mm)`: a fifth of the general parser's time.
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!(parse_instant("1970-01-01T00:00:00.000001Z"), Some(1));
         assert_eq!(parse_instant("2024-06-30T22:40:35.5+02:00"), Some(1_719_780_035_500_000));
         assert_eq!(parse_instant("1969-12-31T23:59:59.999999999Z"), Some(-1));
+        assert_eq!(parse_instant("1969-12-31 23:59:59.999999999Z"), Some(-1));
         assert_eq!(parse_instant("2024-02-29T00:00:00Z"), Some(1_709_164_800_000_000));
         for text in [
             "2023-02-29T00:00:00Z",
@@ -159,6 +165,7 @@ mod tests {
     #[test]
     fn local_times_have_no_offset() {
         assert_eq!(parse_local("1970-01-02T00:00:00"), Some(DAY));
+        assert_eq!(parse_local("1969-12-31T23:59:59.9999999"), Some(-1));
         assert_eq!(parse_local("2024-06-30T20:40:35Z"), None);
         assert_eq!(parse_local("2024-06-30T20:40:35+02:00"), None);
         assert_eq!(parse_local("2024-06-30"), None);

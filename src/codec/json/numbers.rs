@@ -41,10 +41,11 @@ fn wide(text: &str, expected: &str) -> Result<i64, Refusal> {
     if let Ok(n) = text.parse() {
         return Ok(n);
     }
-    let whole = !text.contains(['.', 'e', 'E']);
+    // What the decimal cannot hold is too small or too large.
+    let tiny = text.contains("e-") || text.contains("E-");
     match Decimal::parse(text.as_bytes()).map(|d| d.rescale(0)) {
         Some(Some(d)) => i64::try_from(d.unscaled).map_err(|_| out_of_range()),
-        None if whole || !text.contains("e-") => Err(out_of_range()),
+        None if !tiny => Err(out_of_range()),
         _ => Err(fail("wrong-type", format!("expected {expected}, found the number {}", brief(text)))),
     }
 }

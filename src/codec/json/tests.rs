@@ -85,6 +85,7 @@ fn what_does_not_fit_is_refused_with_a_code_and_a_reason() {
     for (ty, json, code, reason) in [
         (r#""long""#, r#""abc""#, "wrong-type", r#"expected a long, found the string "abc""#),
         (r#""long""#, "1.5", "wrong-type", "expected a long, found the number 1.5"),
+        (r#""long""#, "1E-5000", "wrong-type", "expected a long, found the number 1E-5000"),
         (r#""long""#, "null", "wrong-type", "expected a long, found null"),
         (r#""long""#, "9223372036854775808", "out-of-range", "more than 64 bits"),
         (r#""long""#, "1e400", "out-of-range", "more than 64 bits"),
