@@ -46,7 +46,7 @@ pub struct Database {
     pub url: String,
     pub user: Option<String>,
     pub password: Option<String>,
-    /// Folder of sqlx migrations.
+    /// Folder of sqlx migrations for this kind of database.
     pub migrations: Option<PathBuf>,
 }
 

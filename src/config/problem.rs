@@ -84,7 +84,7 @@ impl Problem {
 
 /// Errors before warnings, each in the order of the text, and nothing twice: an enricher that five routes use is wrong once.
 pub(super) fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by(|a, b| (a.severity, a.place).cmp(&(b.severity, b.place)));
+    problems.sort_by_key(|p| (p.severity, p.place));
     let mut seen = BTreeSet::new();
     problems.retain(|p| seen.insert((p.place, p.code, p.message.clone())));
     problems

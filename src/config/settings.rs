@@ -56,7 +56,7 @@ pub(super) fn kafka(main: &Section<'_>) -> Kafka {
 fn properties(kafka: &Section<'_>, key: &str) -> BTreeMap<String, String> {
     let Some(section) = kafka.section(key, format!("`[kafka.{key}]`")) else { return BTreeMap::new() };
     let mut found = BTreeMap::new();
-    collect(kafka.cx, section.table, "", &mut |name, entry| {
+    collect(section.table, "", &mut |name, entry| {
         if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
             kafka.cx.report(
                 Problem::error("owned-property", entry.key_place, format!("Pointsman sets `{name}` itself"))
@@ -70,11 +70,11 @@ fn properties(kafka: &Section<'_>, key: &str) -> BTreeMap<String, String> {
 }
 
 /// Every leaf under its dotted name: `security.protocol = …` without quotes is a table to TOML, and means the same.
-fn collect(cx: &Context<'_>, table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
+fn collect(table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
     for entry in &table.entries {
         let name = format!("{prefix}{}", entry.key);
         match &entry.value.kind {
-            Kind::Table(inner) => collect(cx, inner, &format!("{name}."), found),
+            Kind::Table(inner) => collect(inner, &format!("{name}."), found),
             _ => found(&name, entry),
         }
     }
@@ -141,12 +141,13 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
             .help("the address begins with `sqlite://` or `postgres://`"),
         );
     }
+    let migrations = section.name("migrations").map(|n| migrations(cx, &n, &url));
     Some(Database {
         name: entry.key.clone(),
         url: from_file(cx, &section, url),
         user: section.text("user"),
         password: section.text("password"),
-        migrations: section.name("migrations").map(|n| migrations(cx, &n)),
+        migrations,
     })
 }
 
@@ -161,7 +162,8 @@ fn from_file(cx: &Context<'_>, section: &Section<'_>, url: String) -> String {
     format!("sqlite://{}", cx.relative(place, Path::new(path)).display())
 }
 
-fn migrations(cx: &Context<'_>, name: &Name) -> PathBuf {
+/// The named folder, or the one of the database's kind inside it: column types differ between Postgres and SQLite.
+fn migrations(cx: &Context<'_>, name: &Name, url: &str) -> PathBuf {
     let path = cx.relative(name.place, Path::new(&name.text));
     if !is_open(&name.text) && !path.is_dir() {
         cx.report(
@@ -169,7 +171,8 @@ fn migrations(cx: &Context<'_>, name: &Name) -> PathBuf {
                 .help("paths begin at the folder of the file that names them"),
         );
     }
-    path
+    let own = path.join(if url.starts_with("sqlite:") { "sqlite" } else { "postgres" });
+    if own.is_dir() { own } else { path }
 }
 
 pub(super) fn http(main: &Section<'_>) -> Option<String> {
@@ -198,7 +201,7 @@ fn topic(cx: &Context<'_>, entry: &Entry) -> Option<TopicSpec> {
     check_topic_name(cx, &Name { text: entry.key.clone(), place: entry.key_place });
     let mut config = BTreeMap::new();
     if let Some(own) = section.section("config", "`config`") {
-        collect(cx, own.table, "", &mut |name, entry| {
+        collect(own.table, "", &mut |name, entry| {
             config.extend(scalar(cx, &entry.value).map(|v| (name.to_owned(), v)));
         });
     }
