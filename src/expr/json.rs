@@ -176,36 +176,44 @@ impl<'j> Cursor<'j> {
 
     fn string(&mut self) -> Res<()> {
         self.at += 1;
-        loop {
-            match self.json.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => self.at += 2,
-                Some(_) => self.at += 1,
-                None => return Err(malformed()),
-            }
+        while self.next(|b| matches!(b, b'"' | b'\\'))? == b'\\' {
+            self.at += 2;
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// Moves to the next byte of a kind.
+    #[inline]
+    fn next(&mut self, wanted: impl Fn(u8) -> bool) -> Res<u8> {
+        let rest = self.json.get(self.at..).unwrap_or_default();
+        match rest.iter().position(|b| wanted(*b)) {
+            Some(n) => {
+                self.at += n;
+                Ok(rest[n])
+            }
+            None => Err(malformed()),
+        }
     }
 
     /// Past an array or object, counting brackets: one bit a level says which kind is open.
     fn nested(&mut self) -> Res<()> {
         let (mut depth, mut objects) = (0u32, 0u128);
         loop {
-            match self.json.get(self.at) {
-                Some(b'"') => {
+            match self.next(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']'))? {
+                b'"' => {
                     self.string()?;
                     continue;
                 }
-                Some(open @ (b'{' | b'[')) => {
+                open @ (b'{' | b'[') => {
                     if depth == MAX_DEPTH {
                         return Err(fault("too-deep", format!("JSON nested deeper than {MAX_DEPTH} levels")));
                     }
                     depth += 1;
-                    objects = objects << 1 | u128::from(*open == b'{');
+                    objects = objects << 1 | u128::from(open == b'{');
                 }
-                Some(close @ (b'}' | b']')) => {
-                    if (objects & 1 == 1) != (*close == b'}') {
+                close => {
+                    if (objects & 1 == 1) != (close == b'}') {
                         return Err(malformed());
                     }
                     depth -= 1;
@@ -215,8 +223,6 @@ impl<'j> Cursor<'j> {
                         return Ok(());
                     }
                 }
-                Some(_) => {}
-                None => return Err(malformed()),
             }
             self.at += 1;
         }

@@ -184,6 +184,7 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
     problems::syntax(token.span.clone(), format!("unexpected `{text}`"), help)
 }
 
+/// What the parser calls a kind of literal, for people.
 fn plain(what: &str) -> &str {
     match what {
         "int literal" => "64-bit integer",
@@ -204,6 +205,7 @@ fn byte_offset(source: &str, (line, column): (isize, isize)) -> usize {
     start + rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i)
 }
 
+/// The parser's tree as ours. Its macros are off, so that `has`, `all` and the others arrive as the calls that were written.
 struct Convert<'t> {
     tokens: &'t Tokens<'t>,
     info: &'t SourceInfo,
@@ -233,6 +235,7 @@ impl Convert<'_> {
         }
     }
 
+    /// A sign that belongs to a literal stands before its token.
     fn literal(&self, value: LiteralValue, token: Option<usize>, here: Range<usize>) -> Ast {
         let text = self.tokens.source.get(here.clone()).unwrap_or_default();
         let mut span = here;
@@ -274,6 +277,7 @@ impl Convert<'_> {
         Ast { span: start..end, node: Node::Call { name, at, target, args } }
     }
 
+    /// Operators arrive as calls of functions whose names no source can spell.
     fn operator(&self, name: &str, args: &mut Vec<Ast>, token: Option<usize>, here: &Range<usize>) -> Option<Ast> {
         let around = |a: &Ast| self.tokens.grouped(&a.span);
         match (name, args.len()) {

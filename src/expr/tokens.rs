@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+/// As coarse as ranges and nesting need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A name that is not a keyword.
@@ -31,6 +32,7 @@ pub(super) struct Tokens<'s> {
 }
 
 impl<'s> Tokens<'s> {
+    /// Any text has tokens, also one that is no expression: what CEL does not know is `Other`.
     pub fn new(source: &'s str) -> Tokens<'s> {
         let mut all: Vec<Token> = Vec::new();
         let mut open = Vec::new();
@@ -156,6 +158,7 @@ fn run(source: &[u8], from: usize, keep: impl Fn(u8) -> bool) -> usize {
     source.iter().skip(from).position(|b| !keep(*b)).map_or(source.len(), |n| from + n)
 }
 
+/// Digits, point, exponent and suffix; whether they are a number is the parser's to say.
 fn number(source: &[u8], at: usize) -> usize {
     let end = run(source, at, |b| b.is_ascii_alphanumeric() || b == b'.');
     // An exponent may have a sign: `1e-3`.
@@ -168,6 +171,7 @@ fn number(source: &[u8], at: usize) -> usize {
     }
 }
 
+/// A name, a keyword, or the prefix of a literal: `r''`, `b""`, `br''`.
 fn word(source: &[u8], at: usize) -> (Kind, usize) {
     let end = run(source, at, |b| b.is_ascii_alphanumeric() || b == b'_');
     match (&source[at..end], source.get(end)) {
@@ -180,6 +184,7 @@ fn word(source: &[u8], at: usize) -> (Kind, usize) {
     }
 }
 
+/// To the end of a literal in one or three quotes, or of the source where it is not closed.
 fn quoted(source: &[u8], at: usize, raw: bool) -> usize {
     let quote = source[at];
     let triple = source.get(at + 1) == Some(&quote) && source.get(at + 2) == Some(&quote);

@@ -23,6 +23,7 @@ const ENVELOPE: [(&str, Envelope); 6] = [
 ];
 
 impl Checker<'_> {
+    /// A name by itself: a loop's variable before a field, so that inner names win.
     pub(super) fn name(&mut self, name: &str, span: Range<usize>) -> Option<Expr> {
         if let Some(i) = self.vars.iter().rposition(|v| v.name == name) {
             return Some(self.var(i, span));
@@ -48,6 +49,7 @@ impl Checker<'_> {
         }
     }
 
+    /// Fields are not known before decoding; what there is instead is the help.
     fn unknown_raw<T>(&mut self, name: &str, json: bool, span: Range<usize>) -> Option<T> {
         let known = if json { "value" } else { "schema" };
         let mut problem =
@@ -84,6 +86,7 @@ impl Checker<'_> {
         self.fail(problem)
     }
 
+    /// A loop's variable: a place where its elements are encoded, a value otherwise.
     pub(super) fn var(&self, i: usize, span: Range<usize>) -> Expr {
         let var = &self.vars[i];
         match &var.shape {
@@ -113,6 +116,7 @@ impl Checker<'_> {
         Expr::new(ty, span, Kind::Path(Path { root, steps, top, leaf: shape }))
     }
 
+    /// `a.b`: a field of a record, an entry of a map, a member of JSON.
     pub(super) fn select(&mut self, of: &Ast, field: &str, at: &Range<usize>, span: Range<usize>) -> Option<Expr> {
         if let Node::Name(name) = &of.node
             && !self.vars.iter().any(|v| v.name == *name)
@@ -180,6 +184,7 @@ impl Checker<'_> {
         Some(self.guarded(Expr::new(ty, span, kind)))
     }
 
+    /// `record.…`. Key, timestamp and headers may be absent, so they are nullable.
     fn envelope(&mut self, field: &str, at: &Range<usize>, span: Range<usize>) -> Option<Expr> {
         let Some((_, what)) = ENVELOPE.iter().find(|(name, _)| *name == field) else {
             let known = ENVELOPE.iter().map(|(name, _)| *name);
@@ -195,6 +200,7 @@ impl Checker<'_> {
         Some(self.guarded(Expr::new(ty, span, Kind::Envelope(*what))))
     }
 
+    /// `a[b]`; `this['x']` is the field `x`, whatever CEL reserves.
     pub(super) fn index(&mut self, of: &Ast, key: &Ast, span: Range<usize>) -> Option<Expr> {
         if let (Node::Name(name), Node::Str(field), World::Decoded(_)) = (&of.node, &key.node, self.world)
             && name == "this"

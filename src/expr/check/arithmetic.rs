@@ -10,6 +10,7 @@ use crate::expr::{
 use std::ops::Range;
 
 impl Checker<'_> {
+    /// Sums, products and quotients. A quotient of decimals stands only inside `round`, which says how exact it is to be.
     pub(super) fn arithmetic(&mut self, op: Binary, a: &Ast, b: &Ast, span: Range<usize>, want: Want) -> Option<Expr> {
         let (a, b) = self.beside(a, b, want, Checker::solid, Checker::solid);
         let (a, b) = (a?, b?);
@@ -61,6 +62,7 @@ impl Checker<'_> {
         })
     }
 
+    /// Types that no operator joins, told by what would help.
     fn no_result<T>(&mut self, op: Binary, a: &Expr, b: &Expr, span: Range<usize>) -> Option<T> {
         if a.ty.is_dyn() || b.ty.is_dyn() {
             let side = if a.ty.is_dyn() { a } else { b };

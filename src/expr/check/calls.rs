@@ -48,6 +48,7 @@ impl Checker<'_> {
         }
     }
 
+    /// `math.…`: a namespace of CEL's extension, not a field.
     fn math(&mut self, name: &str, at: &Span, args: &[Ast], span: Span, want: Want) -> Option<Expr> {
         let full = format!("math.{name}");
         match name {
@@ -114,6 +115,7 @@ impl Checker<'_> {
         Some(Expr::new(ty, span, Kind::Round(Box::new(of), scale)))
     }
 
+    /// The division inside `round`, the one place where decimals divide.
     fn quotient(&mut self, a: &Ast, b: &Ast, span: Span) -> Option<Expr> {
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
         let (a, b) = (a?, b?);
@@ -194,6 +196,7 @@ impl Checker<'_> {
         Some(Expr::new(ty, span, Kind::Call(function, exprs)))
     }
 
+    /// A pattern is compiled here: a wrong one is a problem, and no record compiles it again.
     fn matches(&mut self, target: Option<&Ast>, args: &[Ast], span: Span) -> Option<Expr> {
         let usage = "write `x.matches('^[a-z]+$')`";
         let (of, pattern) = match (target, args) {
@@ -224,6 +227,7 @@ impl Checker<'_> {
         }
     }
 
+    /// Functions whose types are in the table; a dyn argument is cast to the one signature that fits.
     fn table(&mut self, name: &str, at: &Span, target: Option<&Ast>, args: &[Ast], span: Span) -> Option<Expr> {
         let named: Vec<&'static Signature> = functions::named(name).collect();
         if named.is_empty() {

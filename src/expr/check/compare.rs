@@ -23,6 +23,7 @@ impl Checker<'_> {
         }
     }
 
+    /// Both sides are not null and of one type; an int beside a decimal is exact, a dyn is compared when it is there.
     fn comparison(&mut self, op: Binary, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
         if let Some(test) = self.type_test(op, a, b, &span) {
             return test;
@@ -69,6 +70,7 @@ impl Checker<'_> {
         Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))))
     }
 
+    /// An int as a decimal without a fraction; a decimal as it is.
     pub(super) fn decimal(&self, e: Expr) -> Expr {
         match e.ty {
             Ty::Int => self.coerce(e, &super::convert::int_as_decimal()),
@@ -95,6 +97,7 @@ impl Checker<'_> {
         self.fail(problems::problem(literal.span.clone(), "unknown-symbol", message, help))
     }
 
+    /// `x in list`, `key in map`.
     fn membership(&mut self, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
         let (a, mut b) = (a?, b?);

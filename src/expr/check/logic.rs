@@ -19,6 +19,7 @@ struct Facts {
     no: Vec<Fact>,
 }
 
+/// What an expression proves either way. Comparisons with null are total, so their facts hold even where others fail.
 fn facts(e: &Expr) -> Facts {
     match &e.kind {
         Kind::IsNull(inner) => Facts { yes: vec![], no: Fact::of(inner).into_iter().collect() },
@@ -46,6 +47,7 @@ fn presence(key: &Expr, map: &Expr) -> Option<Fact> {
     Fact::of(&Expr::new(Ty::Null, 0..0, index))
 }
 
+/// The facts that hold whichever of two lists does.
 fn both(a: Vec<Fact>, b: Vec<Fact>) -> Vec<Fact> {
     // A fact about a place is one about every place above it too: the shorter of two on one line is in both.
     let shorter = |x: &Fact, others: &[Fact]| others.iter().any(|y| y.covers(x.root, &x.steps));
@@ -55,6 +57,7 @@ fn both(a: Vec<Fact>, b: Vec<Fact>) -> Vec<Fact> {
 }
 
 impl Checker<'_> {
+    /// The right side is checked with what the left side proves.
     pub(super) fn and(&mut self, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
         let a = self.condition(a);
         let proven = a.as_ref().map(|a| facts(a).yes).unwrap_or_default();
@@ -62,6 +65,7 @@ impl Checker<'_> {
         Some(Expr::new(Ty::Bool, span, Kind::And(Box::new(a?), Box::new(b?))))
     }
 
+    /// The right side counts only where the left side is not true.
     pub(super) fn or(&mut self, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
         let a = self.condition(a);
         let proven = a.as_ref().map(|a| facts(a).no).unwrap_or_default();
@@ -74,6 +78,7 @@ impl Checker<'_> {
         Some(Expr::new(Ty::Bool, span, Kind::Not(Box::new(inner))))
     }
 
+    /// Each branch is checked with what the condition proves for it; the result may be null where a branch may.
     pub(super) fn choose(&mut self, parts: &[Ast; 3], span: Range<usize>, want: Want) -> Option<Expr> {
         let [cond, yes, no] = parts;
         let cond = self.condition(cond);
@@ -145,6 +150,7 @@ impl Checker<'_> {
         (first, second)
     }
 
+    /// `x == null` and `x != null`: the guards themselves, so that nothing has to be guarded here.
     pub(super) fn is_null(&mut self, of: &Ast, op: Binary, span: Range<usize>) -> Option<Expr> {
         let of = self.expr(of, Want::Nothing)?;
         let test = Expr::new(Ty::Bool, span.clone(), Kind::IsNull(Box::new(of)));

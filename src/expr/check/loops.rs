@@ -15,6 +15,7 @@ use std::ops::Range;
 /// Loops inside loops: more is refused, since the work is the product of their lengths.
 const MAX_LOOPS: usize = 4;
 
+/// CEL's macro of this name.
 pub(super) fn named(name: &str) -> Option<Macro> {
     Some(match name {
         "all" => Macro::All,
@@ -27,6 +28,7 @@ pub(super) fn named(name: &str) -> Option<Macro> {
 }
 
 impl Checker<'_> {
+    /// The variable is known in the body alone.
     pub(super) fn macro_call(
         &mut self,
         kind: Macro,

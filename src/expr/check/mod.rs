@@ -127,6 +127,7 @@ impl Checker<'_> {
         Some(self.demand(e))
     }
 
+    /// As [`Checker::solid`], for an expression that has been checked.
     fn demand(&mut self, mut e: Expr) -> Expr {
         match &e.ty {
             Ty::Nullable(inner) => {
@@ -159,6 +160,7 @@ impl Checker<'_> {
         e
     }
 
+    /// A literal with a point: exact beside a decimal, a double otherwise.
     fn number(&mut self, text: &str, value: f64, span: Range<usize>, want: Want) -> Option<Expr> {
         if want != Want::Decimal {
             return Some(Expr::new(Ty::Double, span, Kind::Const(Const::Double(value))));
@@ -169,6 +171,7 @@ impl Checker<'_> {
         }
     }
 
+    /// A literal list has the type that all its elements can have.
     fn list(&mut self, items: &[Ast], span: Range<usize>, want: Want) -> Option<Expr> {
         let mut exprs = Vec::with_capacity(items.len());
         for item in items {
@@ -190,6 +193,7 @@ impl Checker<'_> {
     }
 }
 
+/// A whole literal is an int, or a double beside one: CEL compares the two by value.
 fn integer(i: i64, span: Range<usize>, want: Want) -> Expr {
     match want {
         // Exact up to 2^53, as CEL compares an int with a double.
@@ -216,6 +220,7 @@ fn literal(ast: &Ast) -> bool {
     }
 }
 
+/// What a literal beside a value of this type is meant as.
 fn want_of(ty: &Ty) -> Want {
     match ty.solid() {
         Ty::Decimal { .. } => Want::Decimal,

@@ -57,6 +57,7 @@ impl Checker<'_> {
         }
     }
 
+    /// A test that no value passes.
     fn never<T>(&mut self, e: &Expr, union: &Shape, named: &Ast) -> Option<T> {
         let schema::Kind::Union(all) = union.kind() else { return None };
         let names: Vec<String> = all.iter().map(|b| type_name(&Ty::of(&union.at(*b)))).collect();
@@ -65,6 +66,7 @@ impl Checker<'_> {
     }
 }
 
+/// The `x` of `type(x)`.
 fn argument(ast: &Ast) -> Option<&Ast> {
     match &ast.node {
         Node::Call { name, target: None, args, .. } if name == "type" && args.len() == 1 => args.first(),
@@ -82,6 +84,7 @@ fn dotted(ast: &Ast) -> Option<String> {
     }
 }
 
+/// Which branches of a union a name means; a record by its full or its short name.
 fn branches(union: &Shape, name: &str) -> Vec<bool> {
     let schema::Kind::Union(all) = union.kind() else { return vec![] };
     let is = |shape: Shape| match shape.kind() {

@@ -114,10 +114,10 @@ impl Lower<'_, '_> {
         Box::new(move |f| Ok(holds(op, Some(get(f)?.cmp(other(f)?)))))
     }
 
+    /// An answer for each index of an enum's symbol or a union's branch.
     fn symbol_table(&mut self, path: &Path, answers: Vec<bool>) -> Get<bool> {
-        let place = self.place(path);
-        Box::new(move |f| {
-            let index = place.read(f, |bytes, at| encoded::symbol(bytes, at, answers.len()))?;
+        self.place(path).getter(move |bytes, at| {
+            let index = encoded::symbol(bytes, at, answers.len())?;
             Ok(answers.get(index).copied().unwrap_or(false))
         })
     }
@@ -144,13 +144,7 @@ impl Lower<'_, '_> {
 
     pub(super) fn type_is(&mut self, e: &Expr, test: &TypeTest) -> Get<bool> {
         match (test, &e.kind) {
-            (TypeTest::Branches(answers), Kind::Path(path)) => {
-                let (place, answers) = (self.place(path), answers.clone());
-                Box::new(move |f| {
-                    let index = place.read(f, |bytes, at| encoded::symbol(bytes, at, answers.len()))?;
-                    Ok(answers.get(index).copied().unwrap_or(false))
-                })
-            }
+            (TypeTest::Branches(answers), Kind::Path(path)) => self.symbol_table(path, answers.clone()),
             (TypeTest::Json(name), _) => {
                 let (get, name) = (self.place_or_null(e), *name);
                 Box::new(move |f| {
@@ -225,15 +219,24 @@ impl Lower<'_, '_> {
                     return Some(self.symbol_table(path, answers));
                 }
                 let get = self.raw_text(a);
+                if set.len() > FEW {
+                    return Some(Box::new(move |f| {
+                        let s = get(f)?;
+                        Ok(set.binary_search_by(|c| c.as_slice().cmp(s)).is_ok())
+                    }));
+                }
                 Some(Box::new(move |f| {
                     let s = get(f)?;
-                    Ok(set.binary_search_by(|c| c.as_slice().cmp(s)).is_ok())
+                    Ok(set.iter().any(|c| c.len() == s.len() && c.first() == s.first() && c == s))
                 }))
             }
             _ => None,
         }
     }
 }
+
+/// So many strings are faster compared one by one than searched.
+const FEW: usize = 12;
 
 fn sorted<T: Ord>(constants: Vec<Const>, take: fn(Const) -> Option<T>) -> Option<Vec<T>> {
     let mut all = constants.into_iter().map(take).collect::<Option<Vec<T>>>()?;

@@ -1,6 +1,7 @@
 //! The typed tree compiled to closures, one kind for each type of result. Nothing is looked up while they run.
 
 mod compare;
+mod encode;
 mod encoded;
 mod list;
 mod loops;
@@ -93,26 +94,11 @@ impl<'l, 'p> Lower<'l, 'p> {
             }
             Kind::And(a, b) => {
                 let (a, b) = (self.boolean(a), self.boolean(b));
-                // CEL: false on either side wins over a failure on the other.
-                Box::new(move |f| match a(f) {
-                    Ok(true) => b(f),
-                    Ok(false) => Ok(false),
-                    Err(fault) => match b(f) {
-                        Ok(false) => Ok(false),
-                        _ => Err(fault),
-                    },
-                })
+                deciding::<false>(a, b)
             }
             Kind::Or(a, b) => {
                 let (a, b) = (self.boolean(a), self.boolean(b));
-                Box::new(move |f| match a(f) {
-                    Ok(false) => b(f),
-                    Ok(true) => Ok(true),
-                    Err(fault) => match b(f) {
-                        Ok(true) => Ok(true),
-                        _ => Err(fault),
-                    },
-                })
+                deciding::<true>(a, b)
             }
             Kind::Choose(parts) => {
                 let [cond, yes, no] = &**parts;
@@ -123,10 +109,7 @@ impl<'l, 'p> Lower<'l, 'p> {
             Kind::Compare(op, a, b) => self.compare(*op, a, b),
             Kind::In(a, b) => self.membership(a, b),
             Kind::TypeIs(inner, test) => self.type_is(inner, test),
-            Kind::Path(path) => {
-                let place = self.place(path);
-                Box::new(move |f| place.read(f, encoded::boolean))
-            }
+            Kind::Path(path) => self.place(path).getter(encoded::boolean),
             Kind::Matches(inner, regex) => {
                 let (inner, regex) = (self.text(inner), regex.clone());
                 Box::new(move |f| inner(f).map(|s| regex.is_match(s)))
@@ -264,6 +247,19 @@ impl<'l, 'p> Lower<'l, 'p> {
             _ => self.value(e),
         }
     }
+}
+
+/// `&&` (`false` decides) and `||` (`true` does): by CEL's rule the deciding answer on either side wins over a failure on
+/// the other, so that conditions commute.
+fn deciding<const DECIDES: bool>(a: Get<bool>, b: Get<bool>) -> Get<bool> {
+    Box::new(move |f| match a(f) {
+        Ok(answer) if answer == DECIDES => Ok(DECIDES),
+        Ok(_) => b(f),
+        Err(fault) => match b(f) {
+            Ok(answer) if answer == DECIDES => Ok(DECIDES),
+            _ => Err(fault),
+        },
+    })
 }
 
 fn constant(c: &Const) -> GetVal {

@@ -33,8 +33,8 @@ impl Lower<'_, '_> {
             Kind::Path(path) => {
                 let place = self.place(path);
                 match encoded::unit(path.leaf.logical()) {
-                    None | Some(1) => Box::new(move |f| place.read(f, encoded::long)),
-                    Some(unit) => Box::new(move |f| encoded::scaled(place.read(f, encoded::long)?, unit)),
+                    None | Some(1) => place.getter(encoded::long),
+                    Some(unit) => place.getter(move |bytes, at| encoded::scaled(encoded::long(bytes, at)?, unit)),
                 }
             }
             Kind::Now => Box::new(|f| Ok(f.scope.now)),
@@ -83,8 +83,8 @@ impl Lower<'_, '_> {
             Kind::Path(path) => {
                 let place = self.place(path);
                 match path.leaf.kind() {
-                    schema::Kind::Float => Box::new(move |f| place.read(f, encoded::float)),
-                    _ => Box::new(move |f| place.read(f, encoded::double)),
+                    schema::Kind::Float => place.getter(encoded::float),
+                    _ => place.getter(encoded::double),
                 }
             }
             Kind::Choose(parts) => {
@@ -137,13 +137,9 @@ impl Lower<'_, '_> {
                 match path.leaf.kind() {
                     schema::Kind::Fixed(fixed) => {
                         let size = fixed.size;
-                        Box::new(move |f| {
-                            place.read(f, |bytes, at| encoded::decimal(encoded::fixed(bytes, at, size)?, scale))
-                        })
+                        place.getter(move |bytes, at| encoded::decimal(encoded::fixed(bytes, at, size)?, scale))
                     }
-                    _ => Box::new(move |f| {
-                        place.read(f, |bytes, at| encoded::decimal(encoded::sized(bytes, at)?, scale))
-                    }),
+                    _ => place.getter(move |bytes, at| encoded::decimal(encoded::sized(bytes, at)?, scale)),
                 }
             }
             Kind::Choose(parts) => {

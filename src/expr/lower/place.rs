@@ -1,6 +1,6 @@
 //! Where a path's bytes are: a slot of the body, of `item`, of a loop's element, or behind a walk.
 
-use super::{Lower, encoded};
+use super::{Get, GetBytes, Lower, bytes_fn, encoded};
 use crate::{
     codec::{Layout, NULL, Scanner, Slot},
     expr::{
@@ -65,6 +65,23 @@ impl At {
         Ok(at.filter(|at| *at != NULL).map(|at| (bytes, at)))
     }
 
+    /// A closure that reads a value which the checker has proven to be there. The body, which most places are in, has
+    /// one of its own.
+    pub fn getter<T: 'static>(self, decode: impl for<'a> Fn(&'a [u8], u32) -> Res<T> + Send + 'static) -> Get<T> {
+        match self {
+            At::Body(slot) => Box::new(move |f| decode(f.scope.body, filled(f.scope.slots, slot)?)),
+            other => Box::new(move |f| other.read(f, &decode)),
+        }
+    }
+
+    /// As [`At::getter`], for bytes in place.
+    pub fn bytes_getter(self, decode: impl for<'a> Fn(&'a [u8], u32) -> Res<&'a [u8]> + Send + 'static) -> GetBytes {
+        match self {
+            At::Body(slot) => bytes_fn(move |f| decode(f.scope.body, filled(f.scope.slots, slot)?)),
+            other => bytes_fn(move |f| other.read(f, &decode)),
+        }
+    }
+
     /// Reads a value that the checker has proven to be there.
     #[inline]
     pub fn read<'r, T>(&self, f: &Frame<'_, 'r>, decode: impl Fn(&'r [u8], u32) -> Res<T>) -> Res<T> {
@@ -72,6 +89,15 @@ impl At {
             Some((bytes, at)) => decode(bytes, at),
             None => Err(missing()),
         }
+    }
+}
+
+/// The offset in a slot that cannot be null.
+#[inline]
+fn filled(slots: &[u32], slot: usize) -> Res<u32> {
+    match slots.get(slot) {
+        Some(at) if *at != NULL => Ok(*at),
+        _ => Err(missing()),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     expr::{
         parse::Binary,
         tree::{Const, Expr, Kind},
-        value::{Val, flawed, missing, wrong},
+        value::{Val, missing, wrong},
     },
     schema,
 };
@@ -63,9 +63,9 @@ impl Lower<'_, '_> {
                 match path.leaf.kind() {
                     schema::Kind::Fixed(fixed) => {
                         let size = fixed.size;
-                        bytes_fn(move |f| place.read(f, |bytes, at| encoded::fixed(bytes, at, size)))
+                        place.bytes_getter(move |bytes, at| encoded::fixed(bytes, at, size))
                     }
-                    _ => bytes_fn(move |f| place.read(f, encoded::sized)),
+                    _ => place.bytes_getter(encoded::sized),
                 }
             }
             Kind::Arithmetic(Binary::Add, a, b) => {
@@ -93,11 +93,7 @@ impl Lower<'_, '_> {
         match &e.kind {
             Kind::Path(path) if matches!(path.leaf.kind(), schema::Kind::String) => {
                 let place = self.place(path);
-                bytes_fn(move |f| {
-                    place.read(f, |bytes, at| {
-                        crate::codec::read::Reader::new(bytes, at as usize).bytes().map_err(flawed)
-                    })
-                })
+                place.bytes_getter(encoded::sized)
             }
             _ => {
                 let get = self.text(e);

@@ -1,0 +1,206 @@
+//! How values become the bytes of a schema's node. What `fits` could not rule out is a fault here: a number out of range, a
+//! finer instant than the node holds, a string that is none of an enum's symbols.
+
+use super::{Shape, Ty, write::whole_value};
+use crate::{
+    codec::{Decimal, Layout, Scanner, write},
+    expr::{
+        fits,
+        functions::{duration_text, timestamp_text},
+        value::{Res, Val, fault, whole, wrong},
+    },
+    schema::{Kind, Logical},
+};
+
+/// How a value becomes a node's bytes.
+pub(super) enum Encode {
+    Null,
+    /// The bytes are there already.
+    Copy,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Text,
+    Uuid,
+    Bytes,
+    Fixed(usize),
+    Enum {
+        name: String,
+        symbols: Vec<String>,
+    },
+    Decimal {
+        fixed: Option<usize>,
+        precision: u32,
+        scale: u32,
+    },
+    /// Microseconds in one unit; `floor` cuts what is finer, which only `now()` may lose. `most` bounds a time of day.
+    Time {
+        unit: i64,
+        floor: bool,
+        most: i64,
+        what: &'static str,
+    },
+    Array(Box<Encode>),
+    /// An element whose bytes are alike.
+    Element(Scanner),
+    Nullable {
+        null: usize,
+        some: usize,
+        inner: Box<Encode>,
+    },
+    /// What `fits` refuses.
+    Unfit,
+    /// A branch of a union of many.
+    Branch {
+        null: Option<usize>,
+        some: usize,
+        inner: Box<Encode>,
+    },
+}
+
+const DAY: i64 = 86_400_000_000;
+
+impl Encode {
+    /// The way for values of a type that `fits` has found to fit the node.
+    pub fn new(ty: &Ty, target: &Shape, floor: bool) -> Encode {
+        if let Some((null, some, inner)) = target.schema.nullable(target.node) {
+            let inner = Box::new(Encode::new(ty.solid(), &target.at(inner), floor));
+            return Encode::Nullable { null, some, inner };
+        }
+        let time = |unit, most, what| Encode::Time { unit, floor, most, what };
+        match (target.kind(), target.logical()) {
+            (kind, Some(Logical::Decimal { precision, scale })) => {
+                let fixed = if let Kind::Fixed(f) = kind { Some(f.size) } else { None };
+                Encode::Decimal { fixed, precision, scale }
+            }
+            (_, Some(Logical::Date)) => time(DAY, i64::MAX, "a date"),
+            (_, Some(Logical::TimeMillis)) => time(1000, DAY, "time-millis"),
+            (_, Some(Logical::TimeMicros)) => time(1, DAY, "time-micros"),
+            (_, Some(Logical::TimestampMillis)) => time(1000, i64::MAX, "timestamp-millis"),
+            (_, Some(Logical::LocalTimestampMillis)) => time(1000, i64::MAX, "local-timestamp-millis"),
+            (_, Some(Logical::TimestampMicros | Logical::LocalTimestampMicros)) => time(1, i64::MAX, "micros"),
+            (_, Some(Logical::Uuid)) => Encode::Uuid,
+            (Kind::Null, _) => Encode::Null,
+            (Kind::Boolean, _) => Encode::Boolean,
+            (Kind::Int, _) => Encode::Int,
+            (Kind::Long, _) => Encode::Long,
+            (Kind::Float, _) => Encode::Float,
+            (Kind::Double, _) => Encode::Double,
+            (Kind::String, _) => Encode::Text,
+            (Kind::Bytes, _) => Encode::Bytes,
+            (Kind::Fixed(f), _) => Encode::Fixed(f.size),
+            (Kind::Enum(e), _) => Encode::Enum { name: e.name.0.clone(), symbols: e.symbols.clone() },
+            (Kind::Array(item), _) => match ty {
+                Ty::List(from, _) => Encode::Array(Box::new(Encode::new(from, &target.at(*item), floor))),
+                _ => Encode::Unfit,
+            },
+            (Kind::Union(branches), _) => {
+                let ty = ty.solid();
+                let null = branches.iter().position(|b| matches!(target.schema.kind(*b), Kind::Null));
+                match branches.iter().enumerate().find(|(_, b)| fits::type_fits(ty, &target.at(**b)).is_ok()) {
+                    Some((some, b)) => {
+                        Encode::Branch { null, some, inner: Box::new(Encode::new(ty, &target.at(*b), floor)) }
+                    }
+                    None => Encode::Unfit,
+                }
+            }
+            // `fits` lets these through only where the bytes are alike.
+            (Kind::Map(_) | Kind::Record(_), _) => {
+                Encode::Element(Layout::new(target.schema.clone(), target.node).build())
+            }
+        }
+    }
+
+    /// Appends the value's bytes, a union's index inside it included.
+    pub fn put(&self, value: Val<'_>, out: &mut Vec<u8>) -> Res<()> {
+        match (self, value) {
+            (Encode::Nullable { null, .. }, Val::Null) | (Encode::Branch { null: Some(null), .. }, Val::Null) => {
+                write::index(out, *null);
+            }
+            (Encode::Nullable { some, inner, .. }, value) | (Encode::Branch { some, inner, .. }, value) => {
+                write::index(out, *some);
+                inner.put(value, out)?;
+            }
+            (Encode::Array(inner), Val::List(items)) => {
+                if !items.is_empty() {
+                    write::index(out, items.len());
+                    for item in items {
+                        inner.put(*item, out)?;
+                    }
+                }
+                write::index(out, 0);
+            }
+            (_, value) => self.put_scalar(value, out)?,
+        }
+        Ok(())
+    }
+
+    fn put_scalar(&self, value: Val<'_>, out: &mut Vec<u8>) -> Res<()> {
+        match (self, value) {
+            (Encode::Null, _) => {}
+            (Encode::Boolean, Val::Bool(b)) => write::boolean(out, b),
+            (Encode::Int, Val::Int(n)) => match i32::try_from(n) {
+                Ok(n) => write::long(out, i64::from(n)),
+                Err(_) => return Err(fault("overflow", format!("{n} does not fit an int of 32 bits"))),
+            },
+            (Encode::Long, Val::Int(n)) => write::long(out, n),
+            (Encode::Float, Val::Double(d)) if d.is_nan() || f64::from(d as f32) == d => write::float(out, d as f32),
+            (Encode::Double, Val::Double(d)) => write::double(out, d),
+            (Encode::Double, Val::Int(n)) => {
+                if n.unsigned_abs() > 1 << 53 {
+                    return Err(fault("bad-conversion", format!("{n} is not exact as a double")));
+                }
+                write::double(out, n as f64);
+            }
+            (Encode::Decimal { .. }, Val::Int(n)) => self.put(Val::Decimal(whole(n)), out)?,
+            (Encode::Decimal { fixed, precision, scale }, Val::Decimal(d)) => {
+                put_decimal(d, *fixed, *precision, *scale, out)?;
+            }
+            (Encode::Text, Val::Str(s)) => write::text(out, s),
+            (Encode::Uuid, Val::Str(s)) => match uuid::Uuid::try_parse(s) {
+                Ok(_) => write::text(out, s),
+                Err(_) => return Err(fault("bad-conversion", format!("'{s}' is not a UUID"))),
+            },
+            (Encode::Bytes, Val::Bytes(b)) => write::bytes(out, b),
+            (Encode::Fixed(size), Val::Bytes(b)) if b.len() == *size => out.extend_from_slice(b),
+            (Encode::Fixed(size), Val::Bytes(b)) => {
+                return Err(fault("bad-conversion", format!("{} bytes, where the field has {size}", b.len())));
+            }
+            (Encode::Enum { name, symbols }, Val::Str(s)) => match symbols.iter().position(|symbol| symbol == s) {
+                Some(index) => write::index(out, index),
+                None => return Err(fault("bad-conversion", format!("enum {name} has no symbol '{s}'"))),
+            },
+            (Encode::Time { unit, floor, what, .. }, Val::Timestamp(t) | Val::Local(t)) => {
+                if t.rem_euclid(*unit) != 0 && !floor {
+                    let text = timestamp_text(t);
+                    return Err(fault("bad-conversion", format!("{text} is finer than {what} holds")));
+                }
+                write::long(out, t.div_euclid(*unit));
+            }
+            (Encode::Time { unit, most, what, .. }, Val::Duration(d)) => {
+                if !(0..*most).contains(&d) || d.rem_euclid(*unit) != 0 {
+                    return Err(fault("overflow", format!("a duration of {} is no {what}", duration_text(d))));
+                }
+                write::long(out, d / unit);
+            }
+            (Encode::Element(scanner), Val::At(bytes, at)) => out.extend_from_slice(whole_value(scanner, bytes, at)?),
+            (_, Val::Null) => return Err(fault("null-value", "null, where the field takes none")),
+            (_, other) => return Err(wrong("a value of the field's type", &other)),
+        }
+        Ok(())
+    }
+}
+
+fn put_decimal(d: Decimal, fixed: Option<usize>, precision: u32, scale: u32, out: &mut Vec<u8>) -> Res<()> {
+    let Some(scaled) = d.rescale(scale).filter(|d| d.precision() <= precision) else {
+        return Err(fault("overflow", format!("{d} does not fit decimal({precision},{scale})")));
+    };
+    match fixed {
+        None => write::decimal(out, scaled.unscaled),
+        Some(size) if write::decimal_fixed(out, scaled.unscaled, size) => {}
+        Some(size) => return Err(fault("overflow", format!("{d} does not fit {size} bytes"))),
+    }
+    Ok(())
+}
