@@ -55,14 +55,19 @@ pub(super) fn mismatch(span: Span, message: impl Into<String>, help: impl Into<S
     problem(span, "type-mismatch", message, help)
 }
 
-/// A value that may be null where none may be. `text` is the value as written, `place` whether it can be guarded by name.
-pub(super) fn unguarded(span: Span, text: &str, ty: &Ty, place: bool) -> Problem {
+/// A value that may be null where none may be. `text` is the value as written, `place` whether it can be guarded by name,
+/// `around` the record around it that may be missing.
+pub(super) fn unguarded(span: Span, text: &str, ty: &Ty, place: bool, around: Option<&str>) -> Problem {
     let help = if place {
         format!("guard it: `{text} != null && …`, or give it a value: `{text} != null ? {text} : …`")
     } else {
         "guard the fields in it with `… != null && …`".into()
     };
-    problem(span, "unguarded-null", format!("`{text}` may be null (it is {ty})"), help)
+    let why = match around {
+        Some(around) => format!("`{around}` may be"),
+        None => format!("it is {ty}"),
+    };
+    problem(span, "unguarded-null", format!("`{text}` may be null ({why})"), help)
 }
 
 pub(super) fn not_bool(span: Span, ty: &Ty, help: &str) -> Problem {

@@ -116,6 +116,19 @@ impl Checker<'_> {
         Expr::new(ty, span, Kind::Path(Path { root, steps, top, leaf: shape }))
     }
 
+    /// Of a path that may be null only because a record around it may, that record as written.
+    pub(super) fn missing_record(&self, e: &Expr) -> Option<String> {
+        let Kind::Path(path) = &e.kind else { return None };
+        let text = self.text(&e.span);
+        (0..path.steps.len()).find_map(|depth| {
+            let (root, steps) = (path.root, path.steps[..depth].to_vec());
+            let above = self.path(root, steps, path.top.clone(), e.span.clone());
+            // As many dots from the end as there are steps left; places written with brackets are not named.
+            let name = text.rsplitn(path.steps.len() - depth + 1, '.').last()?;
+            (matches!(above.ty, Ty::Nullable(_)) && name.len() < text.len()).then(|| name.to_owned())
+        })
+    }
+
     /// `a.b`: a field of a record, an entry of a map, a member of JSON.
     pub(super) fn select(&mut self, of: &Ast, field: &str, at: &Range<usize>, span: Range<usize>) -> Option<Expr> {
         if let Node::Name(name) = &of.node

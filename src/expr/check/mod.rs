@@ -132,7 +132,9 @@ impl Checker<'_> {
         match &e.ty {
             Ty::Nullable(inner) => {
                 let place = Fact::of(&e).is_some();
-                self.problems.push(problems::unguarded(e.span.clone(), self.text(&e.span), &e.ty, place));
+                let around = self.missing_record(&e);
+                let problem = problems::unguarded(e.span.clone(), self.text(&e.span), &e.ty, place, around.as_deref());
+                self.problems.push(problem);
                 e.ty = (**inner).clone();
             }
             Ty::Null => {

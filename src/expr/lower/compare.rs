@@ -1,6 +1,6 @@
 //! Comparison and membership. Constants are prepared once: enum symbols become indexes, lists become sorted.
 
-use super::{Get, Lower, encoded};
+use super::{Get, Lower, encoded, list};
 use crate::{
     codec::Decimal,
     expr::{
@@ -176,7 +176,7 @@ impl Lower<'_, '_> {
             let key = self.text(a);
             return Box::new(move |f| {
                 let key = key(f)?.as_bytes();
-                Ok(f.scope.record.headers.iter().any(|h| h.name == key && h.value.is_some()))
+                Ok(list::header(f, key).is_some())
             });
         }
         if let Ty::Map(_, Some(shape)) = &b.ty {

@@ -226,9 +226,7 @@ impl Lower<'_, '_> {
             let key = self.text(key);
             return lookup_fn(move |f| {
                 let key = key(f)?;
-                // The last header of a name counts, as in Kafka's own clients.
-                let found = f.scope.record.headers.iter().rev().find(|h| h.name == key.as_bytes());
-                match found.and_then(|h| h.value) {
+                match header(f, key.as_bytes()) {
                     Some(value) => std::str::from_utf8(value).map(|s| Some(Val::Str(s))).map_err(|_| not_utf8(key)),
                     None => Ok(None),
                 }
@@ -280,6 +278,11 @@ fn leaf(shape: &Shape, steps: &[u16]) -> Shape {
         at = at.at(node).solid().0;
     }
     at
+}
+
+/// A header's value: the last of a name counts, as in Kafka's own clients, and one without a value is absent.
+pub(super) fn header<'r>(f: &Frame<'_, 'r>, name: &[u8]) -> Option<&'r [u8]> {
+    f.scope.record.headers.iter().rev().find(|h| h.name == name).and_then(|h| h.value)
 }
 
 fn not_utf8(header: &str) -> Box<crate::expr::Fault> {
