@@ -1,1 +1,5 @@
-fn main() {}
+//! The command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    pointsman::cli::main()
+}

@@ -1,2 +1,86 @@
 //! One file a command: arguments in, words out.
+//!
+//! Exit codes: 0 done; 1 findings (a check says no); 2 usage; 3 environment (unreachable, refused, in use); 4 our own fault.
+
 pub mod check;
+pub mod registry;
+mod run;
+
+use crate::{config, tools::Exit};
+use clap::{Parser, Subcommand};
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    panic,
+    process::ExitCode,
+};
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, about, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 findings, 2 usage, 3 environment, 4 a fault of pointsman itself.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Run(run::Args),
+    Registry(registry::Args),
+}
+
+/// Parses the command line and carries it out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = panic::catch_unwind(|| match &cli.command {
+        Command::Check(args) => check(args),
+        Command::Run(args) => run::run(args),
+        Command::Registry(args) => registry::run(args),
+    });
+    ended.unwrap_or(Exit::Fault).into()
+}
+
+fn check(args: &check::CheckArgs) -> Exit {
+    let out = io::stdout();
+    let colour = colours(&out);
+    written(check::run(args, config::Options::default(), colour, &mut out.lock()))
+}
+
+/// Whether this stream is a terminal that wants colours (no-color.org).
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// What a command's code means; a reader that hung up has seen enough.
+fn written(code: io::Result<u8>) -> Exit {
+    match code {
+        Ok(0) => Exit::Done,
+        Ok(1) => Exit::Findings,
+        Ok(2) => Exit::Usage,
+        Ok(3) => Exit::Environment,
+        Ok(_) => Exit::Fault,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            // Standard error is all that is left to say it on.
+            let _ = writeln!(io::stderr(), "error: cannot write: {error}");
+            Exit::Environment
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -11,6 +11,7 @@ mod layout;
 pub mod read;
 mod resolve;
 mod scan;
+mod splice;
 mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,6 +26,7 @@ pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter};
 pub use layout::{Layout, Slot};
 pub use resolve::{Resolution, Resolver};
 pub use scan::{NULL, Scanner};
+pub use splice::{Part, Piece, Splice};
 
 /// How deep arrays, maps and recursive records may be nested.
 pub const MAX_DEPTH: usize = 128;

@@ -20,7 +20,7 @@ pub enum Verdict {
     Apart(Box<Failure>),
 }
 
-/// The outcomes of a batch. Reused from batch to batch.
+/// The outcomes of a batch.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// One for each record of the batch, in its order.
@@ -31,6 +31,10 @@ pub struct Outcomes {
     pub slots: Vec<u32>,
     /// What is to be written, in the order of the records.
     pub rows: Vec<RowRef>,
+    /// For each rule that only warns (as the program names them), how many records broke it.
+    pub warned: Vec<u64>,
+    /// JSON fields that the schema lacks.
+    pub unknown_fields: u64,
 }
 
 /// One row or message to write.
@@ -76,11 +80,31 @@ pub enum Span {
     },
 }
 
+/// A length of [`Outcomes`], to go back to when a record fails half-way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    out: usize,
+    slots: usize,
+    rows: usize,
+}
+
 impl Outcomes {
-    pub fn clear(&mut self) {
-        self.verdicts.clear();
-        self.out.clear();
-        self.slots.clear();
-        self.rows.clear();
+    pub(super) fn for_batch(records: usize, warnings: usize) -> Outcomes {
+        Outcomes {
+            verdicts: Vec::with_capacity(records),
+            rows: Vec::with_capacity(records),
+            warned: vec![0; warnings],
+            ..Outcomes::default()
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { out: self.out.len(), slots: self.slots.len(), rows: self.rows.len() }
+    }
+
+    pub(super) fn truncate(&mut self, mark: Mark) {
+        self.out.truncate(mark.out);
+        self.slots.truncate(mark.slots);
+        self.rows.truncate(mark.rows);
     }
 }

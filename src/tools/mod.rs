@@ -1,1 +1,16 @@
 //! What the commands do.
+
+pub mod run;
+
+/// How a command ended; the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    /// A check, test or audit says no.
+    Findings = 1,
+    Usage = 2,
+    /// Something outside was unreachable, refused, or in use.
+    Environment = 3,
+    /// A fault of Pointsman itself.
+    Fault = 4,
+}

@@ -14,7 +14,7 @@ use sqlx::{
     Connection, PgConnection, SqliteConnection,
     migrate::{Migrate, MigrateError, Migrator},
 };
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, fmt, path::Path, time::Duration};
 use tokio::runtime::Handle;
 
 /// The time that all migrations of a database may take together.
@@ -28,6 +28,12 @@ const TABLE: &str = "_sqlx_migrations";
 pub struct Migration {
     pub version: i64,
     pub description: String,
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.version, self.description.replace(' ', "_"))
+    }
 }
 
 /// Migrations of the folder that the database does not have.

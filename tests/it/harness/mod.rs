@@ -7,11 +7,13 @@
 mod command;
 mod kafka;
 mod postgres;
+mod registry;
 mod services;
 
 pub use command::{Finished, Project, Running};
 pub use kafka::{Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
 pub use postgres::Database;
+pub use registry::Registry;
 
 use std::{
     future::Future,

@@ -1,0 +1,67 @@
+//! `pointsman run`.
+
+use super::check::{self, CheckArgs, Format};
+use crate::{
+    config,
+    telemetry::{LogFormat, init_logs},
+    tools::{
+        Exit,
+        run::{self, Options},
+    },
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Carries the routes out until it is told to stop.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pointsman run                                  every route of routes.toml
+  pointsman run --only orders --migrate          one route, after applying pending migrations
+  pointsman run --until-caught-up                end when each partition has reached the end it had at the start")]
+pub struct Args {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
+    file: PathBuf,
+    /// Run only this route; may be given more than once.
+    #[arg(long, value_name = "ROUTE")]
+    only: Vec<String>,
+    /// Apply pending migrations first.
+    #[arg(long)]
+    migrate: bool,
+    /// End when every partition has reached the end it had at the start.
+    #[arg(long)]
+    until_caught_up: bool,
+    /// How long a shutdown may take to commit what is under way, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    drain: u64,
+    /// This process among those that share the routes' work: part of its transactional ids. Left out: the host's name and the
+    /// lowest number that no other process on the host has.
+    #[arg(long, env = "POINTSMAN_INSTANCE", value_name = "NAME")]
+    instance: Option<String>,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let check = CheckArgs { file: args.file.clone(), format: Format::Human, strict: true };
+    let loaded = config::load(&args.file, config::Options { strict: true, ..Default::default() });
+    let Some(plan) = loaded.ok().and_then(|l| l.plan) else {
+        let err = io::stderr();
+        let colour = super::colours(&err);
+        return super::written(check::run(&check, config::Options::default(), colour, &mut err.lock()));
+    };
+    if let Err(why) = init_logs(LogFormat::Auto) {
+        // Standard error is all that is left to say it on.
+        let _ = writeln!(io::stderr(), "error: {why}");
+        return Exit::Usage;
+    }
+    let options = Options {
+        only: args.only.clone(),
+        migrate: args.migrate,
+        until_caught_up: args.until_caught_up,
+        drain: Duration::from_secs(args.drain),
+        instance: args.instance.clone(),
+    };
+    run::run(plan, &options)
+}

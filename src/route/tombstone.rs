@@ -1,0 +1,166 @@
+//! Records without a value: forwarded, filtered, dead-lettered, or the row of their key deleted.
+//!
+//! A tombstone cannot be decoded, so no case can be chosen by its fields: it goes to the destinations of every case,
+//! each by its own `on_tombstone`.
+
+use super::{
+    Known, Op, Outcomes, Program, RowRef, Span, Wants,
+    decode::{Undecoded, writer_schema},
+    program::{destinations, value_node},
+};
+use crate::{
+    codec::{JsonOptions, JsonReader, JsonWriter, NULL},
+    config::{Destination, KeyFormat, OnTombstone, Route, TableDestination},
+    failure::{Failure, Stage},
+    record::Record,
+    schema::{Schema, framing},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use std::sync::Arc;
+
+pub(super) struct Tombstones {
+    key: KeyFormat,
+    /// In the order of the targets.
+    actions: Vec<Action>,
+}
+
+enum Action {
+    Forward,
+    Filter,
+    DeadLetter,
+    Delete { columns: usize, keys: Vec<KeyColumn> },
+}
+
+/// Reads one key column's value out of the record's key.
+struct KeyColumn {
+    name: String,
+    column: usize,
+    reader: JsonReader,
+}
+
+impl Tombstones {
+    pub(super) fn compile(route: &Route) -> Tombstones {
+        let actions = destinations(route).map(|destination| {
+            let (on, table) = match destination {
+                Destination::Topic(t) => (t.on_tombstone, None),
+                Destination::Table(t) => (t.on_tombstone, Some(t)),
+            };
+            match (on, table) {
+                (OnTombstone::Forward, None) => Action::Forward,
+                (OnTombstone::Delete, Some(table)) => {
+                    Action::Delete { columns: table.columns.len(), keys: key_columns(table) }
+                }
+                (OnTombstone::DeadLetter, _) => Action::DeadLetter,
+                _ => Action::Filter,
+            }
+        });
+        Tombstones { key: route.key, actions: actions.collect() }
+    }
+}
+
+fn key_columns(table: &TableDestination) -> Vec<KeyColumn> {
+    let keys = table.key_columns.iter().filter_map(|name| table.columns.iter().position(|c| c.name == *name));
+    keys.map(|column| {
+        let c = &table.columns[column];
+        let schema = c.schema.subschema(value_node(&c.schema, c.node));
+        let reader = JsonReader::compile(&schema, JsonOptions { base64: true, reject_unknown: false });
+        KeyColumn { name: c.name.clone(), column, reader }
+    })
+    .collect()
+}
+
+impl Program {
+    /// The rows of a tombstone; `None` when every destination filters it.
+    pub(super) fn tombstone(
+        &mut self,
+        i: u32,
+        record: &Record<'_>,
+        known: &Known,
+        wants: &mut Wants,
+        out: &mut Outcomes,
+    ) -> Result<Option<u16>, Undecoded> {
+        let Tombstones { key, actions } = &mut self.tombstones;
+        let mut written = None;
+        for (target, action) in actions.iter_mut().enumerate() {
+            let row = RowRef {
+                record: i,
+                target: target as u16,
+                op: Op::Delete,
+                body: Span::None,
+                key: Span::Key,
+                slots: out.slots.len() as u32,
+            };
+            match action {
+                Action::Filter => continue,
+                Action::DeadLetter => {
+                    let why = "the record has no value (a tombstone), and on_tombstone is dead-letter";
+                    return Err(Failure::new(Stage::Frame, "unexpected-tombstone", why).into());
+                }
+                Action::Forward => {}
+                Action::Delete { columns, keys } => {
+                    let json = key_as_json(*key, record, known, wants)?;
+                    out.slots.resize(out.slots.len() + *columns, NULL);
+                    for k in keys {
+                        out.slots[row.slots as usize + k.column] = k.read(&json, &mut out.out)?;
+                    }
+                }
+            }
+            out.rows.push(row);
+            written = Some(0);
+        }
+        Ok(written)
+    }
+}
+
+impl KeyColumn {
+    /// Appends the column's value; a key that is an object has it as a member, any other key is the value itself.
+    fn read(&mut self, key: &serde_json::Value, out: &mut Vec<u8>) -> Result<u32, Failure> {
+        let value = match key {
+            serde_json::Value::Object(members) => members.get(&self.name).unwrap_or(&serde_json::Value::Null),
+            scalar => scalar,
+        };
+        let at = out.len() as u32;
+        let text = value.to_string();
+        self.reader.read(text.as_bytes(), out).map_err(|f| {
+            bad_key(format!("key column {}: {}", self.name, f.message)).at(format!("key.{}", self.name))
+        })?;
+        Ok(at)
+    }
+}
+
+fn bad_key(message: impl Into<String>) -> Failure {
+    Failure::new(Stage::Decode, "bad-key", message).at("key")
+}
+
+/// The record's key as the route's key format reads it.
+fn key_as_json(
+    format: KeyFormat,
+    record: &Record<'_>,
+    known: &Known,
+    wants: &mut Wants,
+) -> Result<serde_json::Value, Undecoded> {
+    let key = record.key.ok_or_else(|| bad_key("a tombstone without a key names no row to delete"))?;
+    Ok(match format {
+        KeyFormat::Bytes => BASE64_STANDARD.encode(key).into(),
+        KeyFormat::String => std::str::from_utf8(key).map_err(|_| bad_key("the key is not UTF-8"))?.into(),
+        KeyFormat::Long => {
+            let bytes: [u8; 8] =
+                key.try_into().map_err(|_| bad_key(format!("a long key has 8 bytes, this has {}", key.len())))?;
+            i64::from_be_bytes(bytes).into()
+        }
+        KeyFormat::Json => serde_json::from_slice(key).map_err(|e| bad_key(format!("the key is not JSON: {e}")))?,
+        KeyFormat::Avro => {
+            let (id, body) = framing::split(key)?;
+            let Some(schema) = writer_schema(id, known, wants)? else { return Err(Undecoded::Wanted) };
+            avro_key(schema, body)?
+        }
+    })
+}
+
+fn avro_key(schema: &Arc<Schema>, body: &[u8]) -> Result<serde_json::Value, Failure> {
+    let scanner = crate::codec::Layout::new(schema.clone(), schema.root()).build();
+    scanner.scan(body, &mut vec![0; scanner.slots()]).map_err(|f| bad_key(f.message))?;
+    let mut json = Vec::new();
+    JsonWriter::new(schema.clone()).write(body, 0, &mut json)?;
+    serde_json::from_slice(&json).map_err(|e| bad_key(format!("the key's JSON form: {e}")))
+}

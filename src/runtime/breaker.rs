@@ -1,0 +1,78 @@
+//! The breaker: when too many records of a window fail, the configuration is likelier wrong than the data.
+
+use crate::{
+    config,
+    destination::Counts,
+    failure::{Cause, Setback},
+};
+use std::{collections::VecDeque, time::Instant};
+
+/// Judges a route's transactions before they commit.
+#[derive(Debug)]
+pub struct Breaker {
+    limits: Option<config::Breaker>,
+    route: String,
+    /// Transactions of the window: when, records, and how many of them failed.
+    window: VecDeque<(Instant, u64, u64)>,
+}
+
+impl Breaker {
+    pub fn new(route: &str, limits: Option<config::Breaker>) -> Breaker {
+        Breaker { limits, route: route.to_owned(), window: VecDeque::new() }
+    }
+
+    /// Takes a transaction into account.
+    ///
+    /// # Errors
+    /// The route trips: nothing of this transaction may commit.
+    pub fn judge(&mut self, counts: Counts, now: Instant) -> Result<(), Setback> {
+        let Some(limits) = self.limits else { return Ok(()) };
+        self.window.push_back((now, counts.consumed(), counts.dead_lettered));
+        while self.window.front().is_some_and(|(at, ..)| now.duration_since(*at) > limits.window) {
+            self.window.pop_front();
+        }
+        let (records, failed) =
+            self.window.iter().fold((0, 0), |(r, f), (_, records, failed)| (r + records, f + failed));
+        if records < limits.min || (failed as f64) < limits.share * records as f64 {
+            return Ok(());
+        }
+        // Judged afresh once somebody has looked: what tripped it was not committed.
+        self.window.clear();
+        Err(Setback::stand(
+            Cause::Tripped,
+            format!(
+                "route {}: {failed} of the last {records} records failed, so none of them were committed",
+                self.route
+            ),
+            "compare the route's validator with what producers send; then restart, or raise the route's breaker.share",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn counts(good: u64, bad: u64) -> Counts {
+        Counts { delivered: good, filtered: 0, dead_lettered: bad }
+    }
+
+    #[test]
+    fn it_trips_on_the_share_of_a_window_and_not_before_it_has_enough_records() {
+        let limits = config::Breaker { share: 0.5, min: 100, window: Duration::from_secs(60) };
+        let mut breaker = Breaker::new("r", Some(limits));
+        let start = Instant::now();
+        breaker.judge(counts(0, 99), start).unwrap();
+        // The first minute is over: its failures no longer count.
+        let later = start + Duration::from_secs(61);
+        breaker.judge(counts(60, 50), later).unwrap();
+        let tripped = breaker.judge(counts(0, 20), later).unwrap_err();
+        assert!(tripped.message.contains("70 of the last 130"), "{tripped}");
+    }
+
+    #[test]
+    fn without_limits_nothing_trips() {
+        Breaker::new("r", None).judge(counts(0, 1_000_000), Instant::now()).unwrap();
+    }
+}

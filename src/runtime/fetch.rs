@@ -1,0 +1,68 @@
+//! What processing wants to know of the registry, fetched beside the worker.
+
+use super::deliverer::{Answer, Report};
+use crate::{
+    failure::{Cause, Setback},
+    registry::{Answer as Registered, Client},
+    route::{Wants, Writer},
+};
+use crossbeam_channel::Sender;
+use std::{sync::Arc, time::Duration};
+use tokio::{runtime::Handle, time::Instant};
+
+/// Asks the registry for a worker.
+#[derive(Clone)]
+pub struct Fetch {
+    pub handle: Handle,
+    /// `None` where the configuration names no registry: JSON routes want nothing.
+    pub registry: Option<Arc<Client>>,
+    pub reports: Sender<Report>,
+    /// A registry may learn of an id later than the broker of its records: how long to ask again.
+    pub grace: Duration,
+}
+
+impl Fetch {
+    /// Fetches, and answers with `Fetched` or `Failed` under the worker's attempt.
+    pub fn start(&self, attempt: u64, wants: Wants) {
+        let fetch = self.clone();
+        self.handle.spawn(async move {
+            let what = match fetch.schemas(&wants.schema_ids).await {
+                Ok(schemas) => Answer::Fetched(schemas),
+                Err(setback) => Answer::Failed(setback),
+            };
+            // A worker that has ended does not listen any more.
+            let _ = fetch.reports.send(Report { attempt, what });
+        });
+    }
+
+    async fn schemas(&self, ids: &[u32]) -> Result<Vec<(u32, Writer)>, Setback> {
+        let registry = self.registry.as_ref().ok_or_else(|| {
+            Setback::stand(
+                Cause::Registry,
+                "the route reads Avro, and no schema registry is configured",
+                "set url in [schema_registry]",
+            )
+        })?;
+        let until = Instant::now() + self.grace;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push((*id, patiently(registry, *id, until).await?));
+        }
+        Ok(found)
+    }
+}
+
+/// Asks until the registry knows the id or the grace is over.
+async fn patiently(registry: &Client, id: u32, until: Instant) -> Result<Writer, Setback> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match registry.schema(id).await? {
+            Registered::Schema(schema) => return Ok(Writer::Schema(schema)),
+            Registered::Unusable(why) => return Ok(Writer::Unusable(why)),
+            Registered::Unknown if Instant::now() + pause > until => return Ok(Writer::Unknown),
+            Registered::Unknown => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,233 @@
+//! Every order of a few inputs, and the invariants that must hold after each.
+
+use super::flow::{Action, Flow, Input, Patience, State, Why};
+use crate::{
+    failure::{Cause, Setback},
+    record::{Partition, Positions},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+fn patience() -> Patience {
+    Patience {
+        initial: Duration::from_millis(100),
+        max: Duration::from_secs(30),
+        give_up_after: None,
+        commit_interval: Duration::from_millis(100),
+        drain: Duration::from_secs(10),
+    }
+}
+
+fn started() -> Flow {
+    let now = Instant::now();
+    let mut flow = Flow::new(patience(), now);
+    assert_eq!(flow.on(Input::Tick, now, 0.5).last(), Some(&Action::Claim(vec![])));
+    flow.on(Input::Claimed(Positions::new()), now, 0.5);
+    flow
+}
+
+fn p(id: i32) -> Partition {
+    Partition::new("t", id)
+}
+
+fn positions(partitions: &BTreeSet<Partition>) -> Positions {
+    partitions.iter().map(|p| (p.clone(), 0)).collect()
+}
+
+/// What the worker and the group would hold, followed from the actions alone.
+#[derive(Clone, Default)]
+struct Model {
+    /// The group's view: what it has assigned and not yet taken back.
+    owned: BTreeSet<i32>,
+    /// Taken back by the group, our answer outstanding.
+    owed: BTreeSet<i32>,
+    commits_out: u32,
+    offered: bool,
+    ended: bool,
+}
+
+impl Model {
+    fn follow(&mut self, actions: &[Action], trace: &[&str]) {
+        for action in actions {
+            if self.ended {
+                assert!(matches!(action, Action::Release(_)), "{action:?} after the end: {trace:?}");
+            }
+            match action {
+                Action::Claim(ps) => {
+                    for p in ps {
+                        assert!(self.owned.contains(&p.id), "claims {p}, which is not ours: {trace:?}");
+                        assert!(!self.owed.contains(&p.id), "claims {p}, which it owes the group: {trace:?}");
+                    }
+                    assert!(!self.offered && self.commits_out == 0, "claims over uncommitted work: {trace:?}");
+                }
+                Action::Flow(ps) => assert!(ps.keys().all(|p| self.owned.contains(&p.id)), "{trace:?}"),
+                Action::Commit => {
+                    assert!(self.offered, "commits nothing: {trace:?}");
+                    self.commits_out += 1;
+                    self.offered = false;
+                    assert_eq!(self.commits_out, 1, "two commits at once: {trace:?}");
+                }
+                Action::Abort => {
+                    self.commits_out = 0;
+                    self.offered = false;
+                }
+                Action::Release(ps) => {
+                    for p in ps {
+                        assert!(self.owed.remove(&p.id), "releases {p} twice: {trace:?}");
+                    }
+                }
+                Action::End => {
+                    // Closing the consumer answers the group for everything.
+                    self.ended = true;
+                    self.owed.clear();
+                    self.owned.clear();
+                }
+                Action::Discard | Action::Pause => {}
+            }
+        }
+    }
+}
+
+const INPUTS: [&str; 11] = [
+    "assign 0",
+    "assign 1",
+    "revoke 0",
+    "revoke all",
+    "lose all",
+    "offer",
+    "claimed",
+    "committed",
+    "fail",
+    "later",
+    "stop",
+];
+
+/// Applies an input where the outside world could give it; `false` where it could not.
+fn apply(name: &'static str, flow: &mut Flow, model: &mut Model, now: &mut Instant, trace: &[&str]) -> bool {
+    let mut take = |ids: Vec<i32>| -> Option<Vec<Partition>> {
+        let ids: Vec<i32> = ids.into_iter().filter(|i| model.owned.contains(i) && !model.owed.contains(i)).collect();
+        model.owed.extend(&ids);
+        model.owned.retain(|i| !ids.contains(i));
+        (!ids.is_empty()).then(|| ids.into_iter().map(p).collect())
+    };
+    let input = match name {
+        "revoke 0" => take(vec![0]).map(Input::Revoked),
+        "revoke all" => take(vec![0, 1]).map(Input::Revoked),
+        "lose all" => take(vec![0, 1]).map(Input::Lost),
+        // The group gives a partition only when it does not wait for our answer about any.
+        "assign 0" | "assign 1" => {
+            let id = i32::from(name == "assign 1");
+            let free = !model.ended && model.owed.is_empty() && model.owned.insert(id);
+            free.then(|| Input::Assigned(vec![p(id)]))
+        }
+        "offer" => flow.flowing().then(|| {
+            model.offered = true;
+            Input::Offered
+        }),
+        "claimed" => (*flow.state() == State::Claiming).then(|| Input::Claimed(positions(flow.assigned()))),
+        "committed" => (model.commits_out > 0).then(|| {
+            model.commits_out -= 1;
+            Input::Committed
+        }),
+        "fail" => Some(Input::Failed(Setback::retry(Cause::Database, "down"))),
+        "later" => {
+            *now += Duration::from_secs(60);
+            Some(Input::Tick)
+        }
+        _ => Some(Input::Stop),
+    };
+    let Some(input) = input else { return false };
+    let actions = flow.on(input, *now, 0.5);
+    model.follow(&actions, trace);
+    true
+}
+
+#[test]
+fn every_order_of_seven_inputs_keeps_the_invariants() {
+    let start = Instant::now();
+    let mut reached = HashMap::new();
+    let mut todo: Vec<Vec<&'static str>> = vec![vec![]];
+    while let Some(trace) = todo.pop() {
+        let (mut flow, mut model, mut now) = (started(), Model::default(), start);
+        let possible = trace.iter().all(|name| apply(name, &mut flow, &mut model, &mut now, &trace));
+        if !possible {
+            continue;
+        }
+        *reached.entry(std::mem::discriminant(flow.state())).or_insert(0) += 1;
+        // Whatever happened, time alone answers the group: a drain ends at its deadline.
+        let (mut later, mut model_later) = (now, model.clone());
+        later += Duration::from_secs(60);
+        let mut rest = started();
+        std::mem::swap(&mut rest, &mut flow);
+        let actions = rest.on(Input::Tick, later, 0.5);
+        model_later.follow(&actions, &trace);
+        assert!(model_later.owed.is_empty(), "{:?} never released: {trace:?}", model_later.owed);
+        if trace.len() < 7 {
+            for name in INPUTS {
+                todo.push(trace.iter().copied().chain([name]).collect());
+            }
+        }
+    }
+    assert_eq!(reached.len(), 5, "Flowing, Claiming, Recovering, Draining and Ended are all reached");
+}
+
+#[test]
+fn a_drain_commits_what_was_offered_after_the_last_order() {
+    let now = Instant::now();
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.5);
+    flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.5);
+    flow.on(Input::Offered, now, 0.5);
+    let tick = now + Duration::from_millis(200);
+    assert_eq!(flow.on(Input::Tick, tick, 0.5), [Action::Commit]);
+    flow.on(Input::Offered, tick, 0.5);
+    assert_eq!(flow.on(Input::Revoked(vec![p(0)]), tick, 0.5), [Action::Discard, Action::Pause]);
+    assert_eq!(flow.on(Input::Committed, tick, 0.5), [Action::Commit], "the second batch is committed too");
+    let given_up = flow.on(Input::Committed, tick, 0.5);
+    assert!(given_up.contains(&Action::Release(vec![p(0)])), "{given_up:?}");
+    assert_eq!(*flow.state(), State::Claiming);
+}
+
+#[test]
+fn being_fenced_claims_at_once_and_other_setbacks_back_off_up_to_the_maximum() {
+    let now = Instant::now();
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.0);
+    flow.on(Input::Failed(Setback::retry(Cause::Fenced, "another owner")), now, 1.0);
+    assert_eq!(*flow.state(), State::Recovering { at: now, attempt: 1 });
+    let mut last = Duration::ZERO;
+    for _ in 0..20 {
+        flow.on(Input::Failed(Setback::retry(Cause::Broker, "unreachable")), now, 1.0);
+        let State::Recovering { at, .. } = flow.state() else { panic!("{:?}", flow.state()) };
+        assert!(at.duration_since(now) >= last);
+        last = at.duration_since(now);
+    }
+    assert_eq!(last, Duration::from_secs(30));
+}
+
+#[test]
+fn a_setback_that_only_a_person_can_help_stands_and_a_later_failure_does_not_wake_it() {
+    let now = Instant::now();
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.0);
+    let missing = Setback::stand(Cause::Database, "table x is missing", "create it");
+    flow.on(Input::Failed(missing.clone()), now, 0.0);
+    flow.on(Input::Failed(Setback::retry(Cause::Database, "down")), now, 0.0);
+    assert_eq!(*flow.state(), State::Standing(missing));
+    assert_eq!(flow.on(Input::Revoked(vec![p(0)]), now, 0.0), [Action::Discard, Action::Release(vec![p(0)])]);
+}
+
+#[test]
+fn a_second_stop_leaves_at_once() {
+    let now = Instant::now();
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.0);
+    flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.0);
+    flow.on(Input::Offered, now, 0.0);
+    assert_eq!(flow.on(Input::Stop, now, 0.0), [Action::Discard, Action::Pause, Action::Commit]);
+    assert!(matches!(flow.state(), State::Draining { why: Why::Stop, .. }));
+    assert_eq!(flow.on(Input::Stop, now, 0.0), [Action::Discard, Action::Abort, Action::End]);
+    assert!(flow.ended());
+}

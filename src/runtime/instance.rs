@@ -1,0 +1,79 @@
+//! This process's name among those that share the routes' work: part of its transactional ids.
+//!
+//! A restarted process must find its old name, so that it fences what it left behind at once; two processes on one host
+//! must not share one, or they fence each other. So the name is the host's and the lowest number nobody else holds.
+
+use std::{
+    env, fs,
+    fs::{File, TryLockError},
+    io,
+    path::PathBuf,
+};
+
+/// A held name; dropped, the number is free again. A killed process frees its number too: the lock is the kernel's.
+#[derive(Debug)]
+pub struct Instance {
+    name: String,
+    _lock: Option<File>,
+}
+
+/// Processes of one application on one host.
+const NUMBERS: u32 = 1_000;
+
+impl Instance {
+    /// A name that somebody chose, who sees to it that no other process has it.
+    pub fn named(name: &str) -> Instance {
+        Instance { name: name.to_owned(), _lock: None }
+    }
+
+    /// Takes the lowest free number of this application on this host.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn take(app: &str) -> io::Result<Instance> {
+        let folder = env::temp_dir();
+        for number in 0..NUMBERS {
+            let file =
+                File::options().create(true).truncate(false).write(true).open(lock_path(&folder, app, number))?;
+            match file.try_lock() {
+                Ok(()) => return Ok(Instance { name: format!("{}-{number}", host()), _lock: Some(file) }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(e),
+            }
+        }
+        Err(io::Error::other(format!("{NUMBERS} processes of {app} hold their lock files in {}", folder.display())))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn lock_path(folder: &std::path::Path, app: &str, number: u32) -> PathBuf {
+    let app: String = app.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    folder.join(format!("pointsman-{app}-{number}.lock"))
+}
+
+fn host() -> String {
+    let told = env::var("HOSTNAME").ok().or_else(|| fs::read_to_string("/etc/hostname").ok());
+    told.map(|h| h.trim().to_owned()).filter(|h| !h.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_never_share_a_name_and_a_successor_finds_its_predecessors() {
+        let app = format!("test-{}", std::process::id());
+        let first = Instance::take(&app).unwrap();
+        let second = Instance::take(&app).unwrap();
+        assert_ne!(first.name(), second.name());
+        let name = first.name().to_owned();
+        drop(first);
+        assert_eq!(Instance::take(&app).unwrap().name(), name);
+        for number in 0..3 {
+            let _ = fs::remove_file(lock_path(&env::temp_dir(), &app, number));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Opening a route: everything that has to be there is looked for here, and what is missing is named with what makes it.
+
+use super::{deliverer::Opener, supervisor::Setting};
+use crate::{
+    config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route},
+    destination::{
+        Destination,
+        table::{self, Tables},
+        topic::{DeadLetters, Letters, TopicFacts, Topics},
+    },
+    failure::{Cause, Setback},
+    kafka::{Cluster, Consumer, Fault, Kind, Producer},
+    record::{Partition, Positions},
+    route::{Program, destinations},
+    source,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Opens one worker's destination, again after each failure that spoils it.
+pub struct RouteOpener {
+    setting: Arc<Setting>,
+    route: Route,
+    number: usize,
+    consumer: Arc<Consumer>,
+}
+
+impl RouteOpener {
+    pub fn new(setting: Arc<Setting>, route: Route, number: usize, consumer: Arc<Consumer>) -> RouteOpener {
+        RouteOpener { setting, route, number, consumer }
+    }
+
+    /// The ids of the destinations' schemas, in their order; 0 where none is needed.
+    fn schema_ids(&self) -> Result<Vec<u32>, Setback> {
+        destinations(&self.route)
+            .map(|d| match d {
+                Planned::Topic(t) if t.format == Format::Avro => self.schema_id(&t.topic, &t.schema_text),
+                _ => Ok(0),
+            })
+            .collect()
+    }
+
+    fn schema_id(&self, topic: &str, text: &str) -> Result<u32, Setback> {
+        let subject = format!("{topic}-value");
+        let registry = self.setting.registry.as_ref().ok_or_else(|| {
+            let message = format!("topic {topic} takes Avro, and no schema registry is configured");
+            Setback::stand(Cause::Registry, message, "set url in [schema_registry]")
+        })?;
+        self.setting.handle.block_on(registry.id_of(&subject, text))?.ok_or_else(|| {
+            Setback::stand(
+                Cause::Registry,
+                format!("subject {subject} does not have the schema that the route writes"),
+                "register it: `pointsman schemas register`",
+            )
+        })
+    }
+
+    /// The topics that are written to.
+    fn written(&self) -> BTreeSet<&str> {
+        let topics = destinations(&self.route).filter_map(|d| match d {
+            Planned::Topic(t) => Some(t.topic.as_str()),
+            Planned::Table(_) => None,
+        });
+        let letters = [Some(&self.route.dlq), apart(&self.route)].into_iter().flatten().filter_map(|d| match d {
+            Dlq::Topic(topic) => Some(topic.as_str()),
+            _ => None,
+        });
+        topics.chain(letters).collect()
+    }
+
+    fn facts(&self) -> Result<HashMap<String, TopicFacts>, Setback> {
+        let (written, cluster) = (self.written(), self.consumer.cluster(source::DEADLINE));
+        let found = cluster.topics(&written.iter().copied().collect::<Vec<_>>())?;
+        let facts = written.into_iter().map(|topic| {
+            let info = found.get(topic).ok_or_else(|| missing(topic))?;
+            Ok((
+                topic.to_owned(),
+                TopicFacts {
+                    partitions: info.partitions,
+                    max_message_bytes: setting(&cluster, topic, "max.message.bytes")?
+                        .and_then(|v| v.parse().ok())
+                        .unwrap_or(1_048_588),
+                    compacted: setting(&cluster, topic, "cleanup.policy")?.is_some_and(|v| v.contains("compact")),
+                },
+            ))
+        });
+        facts.collect()
+    }
+
+    /// The database of a route to tables.
+    fn database(&self) -> Option<&Database> {
+        destinations(&self.route).find_map(|d| match d {
+            Planned::Table(t) => self.setting.plan.databases.get(&t.database),
+            Planned::Topic(_) => None,
+        })
+    }
+
+    fn tables(&self, program: &Program, database: &Database) -> Result<Tables, Setback> {
+        if let Some(pending) = table::migrations::pending(&self.setting.handle, database)?.first() {
+            return Err(Setback::stand(
+                Cause::Database,
+                format!("database {}: migration {pending} is not applied", database.name),
+                "apply it: `pointsman run --migrate`",
+            ));
+        }
+        let context = table::RouteContext {
+            cluster_id: self.consumer.cluster(source::DEADLINE).id()?.unwrap_or_default(),
+            group: self.route.group.clone(),
+            route: self.route.name.clone(),
+            cases: program.cases().to_vec(),
+            dlq: self.route.dlq.clone(),
+            otherwise: apart(&self.route).cloned(),
+            on_position_lost: self.route.on_position_lost,
+            fk_wait: self.route.fk_wait,
+        };
+        Tables::open(self.setting.handle.clone(), database, context, program.targets())
+    }
+
+    fn topics(&self, program: &Program, facts: HashMap<String, TopicFacts>) -> Result<Topics, Setback> {
+        let letters = Letters {
+            route: self.route.name.clone(),
+            cases: program.cases().to_vec(),
+            dead: match &self.route.dlq {
+                Dlq::Topic(topic) => DeadLetters::Topic(topic.clone()),
+                Dlq::Stop => DeadLetters::Stop,
+                // `check` refuses a table beside topics: two transactions.
+                Dlq::Discard | Dlq::Table { .. } => DeadLetters::Discard,
+            },
+            apart: apart(&self.route).and_then(|place| match place {
+                Dlq::Topic(topic) => Some(topic.clone()),
+                _ => None,
+            }),
+        };
+        let id = format!("{}.{}.{}", self.route.group, self.setting.instance, self.number);
+        let settings = &self.setting.kafka;
+        let producer = match self.route.delivery {
+            Delivery::ExactlyOnce => Producer::transactional(settings, &id)?,
+            Delivery::AtLeastOnce => Producer::idempotent(settings)?,
+        };
+        let (delivery, targets) = (self.route.delivery, program.targets());
+        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts))
+    }
+}
+
+impl Opener for RouteOpener {
+    fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
+        let ids = self.topic_ids()?;
+        if let Some(topic) = self.route.topics.iter().find(|t| !ids.contains_key(*t)) {
+            return Err(missing(topic));
+        }
+        let facts = self.facts()?;
+        let ids = self.schema_ids()?;
+        let program = Program::compile(&self.route, &ids)
+            .map_err(|why| Setback::stand(Cause::Registry, why, "correct the route: `pointsman check`"))?;
+        let destination: Box<dyn Destination> = match self.database() {
+            Some(database) => Box::new(self.tables(&program, database)?),
+            None => Box::new(self.topics(&program, facts)?),
+        };
+        Ok((program, destination))
+    }
+
+    fn start(&mut self, partitions: &[Partition]) -> Result<Positions, Setback> {
+        source::resolve(&self.consumer, &self.setting.kafka, &self.route.start, partitions)
+    }
+
+    fn topic_ids(&mut self) -> Result<BTreeMap<String, String>, Setback> {
+        let names: Vec<&str> = self.route.topics.iter().map(String::as_str).collect();
+        let found = self.consumer.cluster(source::DEADLINE).topics(&names)?;
+        Ok(found.into_iter().map(|(topic, info)| (topic, info.id.unwrap_or_default())).collect())
+    }
+}
+
+/// A topic's setting; `None` where the cluster does not tell it to us: Kafka's default is assumed then.
+fn setting(cluster: &Cluster<'_>, topic: &str, name: &str) -> Result<Option<String>, Fault> {
+    match cluster.topic_setting(topic, name) {
+        Ok(value) => Ok(Some(value)),
+        Err(fault) if fault.kind == Kind::Refused || fault.is_authorization() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn apart(route: &Route) -> Option<&Dlq> {
+    match &route.otherwise {
+        Otherwise::Apart(place) => Some(place),
+        Otherwise::DeadLetter | Otherwise::Filter => None,
+    }
+}
+
+fn missing(topic: &str) -> Setback {
+    let make = format!("make it: kafka-topics --create --topic {topic} --partitions N");
+    Setback::stand(Cause::Broker, format!("topic {topic} does not exist"), make)
+}

@@ -1,0 +1,354 @@
+//! The worker: one consumer of one route. It polls, processes, and hands batches to its deliverer.
+//!
+//! All decisions are [`Flow`]'s; this thread only carries them out. While batch N is delivered, N+1 is processed.
+
+use super::{
+    deliverer::{Answer, Committed, Order, Report, Task},
+    fetch::Fetch,
+    flow::{Action, Flow, Input, State},
+    supervisor::Notice,
+};
+use crate::{
+    destination::{Ticket, Work},
+    failure::{Cause, Setback},
+    record::{Positions, Records},
+    route::{Known, Program},
+    source::{self, Source},
+    telemetry::{self, CaseCounts, FailureCount, WorkerTelemetry},
+};
+use crossbeam_channel::{Receiver, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long the worker waits for records before it looks at its reports again. A report wakes it earlier.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Records, and about how many bytes of them, a batch holds at most.
+const BATCH: usize = 4_000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Orders that may wait for the deliverer before no further batch is offered.
+const QUEUED: usize = 1;
+
+/// What a worker can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Commit what is under way and leave; told twice, leave at once.
+    Stop,
+}
+
+pub struct Worker {
+    pub source: Source,
+    pub flow: Flow,
+    pub program: Option<Program>,
+    pub known: Known,
+    pub fetch: Fetch,
+    pub orders: Sender<Order>,
+    pub reports: Receiver<Report>,
+    pub commands: Receiver<Command>,
+    pub telemetry: WorkerTelemetry,
+    pub until_caught_up: bool,
+    /// Where the supervisor hears of us, and by which number.
+    pub notices: Sender<Notice>,
+    pub index: usize,
+    pub hand: Hand,
+}
+
+/// What the worker holds between poll and offer.
+#[derive(Default)]
+pub struct Hand {
+    /// Read, and waiting for what the program wants to know.
+    held: Option<source::Batch>,
+    /// Processed, and waiting for room at the deliverer.
+    ready: Option<(Work, Positions, Notes)>,
+    fetching: bool,
+    /// Grows whenever everything under way is thrown away; orders and reports of an earlier one are stale.
+    attempt: u64,
+    /// Where the batches offered since the last commit end.
+    offered: Positions,
+    notes: Notes,
+    committing: Notes,
+    /// What only a person can help against.
+    standing: Option<Setback>,
+}
+
+/// What processing counted, told once it is committed.
+#[derive(Default)]
+struct Notes {
+    warned: Vec<u64>,
+    unknown_fields: u64,
+    /// Milliseconds since the epoch.
+    oldest: Option<i64>,
+}
+
+impl Worker {
+    /// Runs until it is stopped, has caught up, or can never go on; then the setback that it stands on.
+    pub fn run(mut self) -> Option<Setback> {
+        while !self.flow.ended() {
+            for event in self.source.serve() {
+                self.on_event(event);
+            }
+            while let Ok(report) = self.reports.try_recv() {
+                self.on_report(report);
+            }
+            while let Ok(Command::Stop) = self.commands.try_recv() {
+                self.input(Input::Stop);
+            }
+            if self.until_caught_up && self.done() {
+                self.input(Input::Stop);
+            }
+            self.input(Input::Tick);
+            self.turn();
+        }
+        self.source.close();
+        self.telemetry.state(telemetry::State::Stopped);
+        self.hand.standing
+    }
+
+    /// Whether everything has been read to the ends of the start and committed, or nothing ever will be.
+    fn done(&self) -> bool {
+        match self.flow.state() {
+            State::Flowing => {
+                let idle = self.flow.settled() && self.hand.held.is_none() && self.hand.ready.is_none();
+                idle && self.source.caught_up()
+            }
+            State::Standing(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Reads, processes, or waits.
+    fn turn(&mut self) {
+        if !self.flow.flowing() || self.hand.ready.is_some() || self.hand.fetching {
+            if let Ok(report) = self.reports.recv_timeout(Duration::from_millis(5)) {
+                self.on_report(report);
+            }
+        } else if let Some(batch) = self.hand.held.take().or_else(|| self.source.batch(BATCH, BATCH_BYTES, WAIT)) {
+            self.process(batch);
+        }
+        if self.flow.flowing() {
+            self.offer();
+        }
+    }
+
+    fn process(&mut self, batch: source::Batch) {
+        let program = self.program.as_mut().expect("records flow after a claim, which brings the program");
+        let began = Instant::now();
+        match program.process(&batch.records, &self.known, now_micros()) {
+            Err(wants) => {
+                self.hand.held = Some(batch);
+                self.hand.fetching = true;
+                self.fetch.start(self.hand.attempt, wants);
+            }
+            Ok(mut outcomes) => {
+                let records = batch.records.len();
+                self.telemetry.route().batch_processed(records, began.elapsed());
+                let notes = Notes {
+                    warned: std::mem::take(&mut outcomes.warned),
+                    unknown_fields: outcomes.unknown_fields,
+                    oldest: (records > 0).then(|| batch.records.get(0).timestamp).flatten(),
+                };
+                let work = Work { batch: Box::new(batch.records), outcomes, targets: program.targets() };
+                self.hand.ready = Some((work, batch.positions, notes));
+            }
+        }
+    }
+
+    fn offer(&mut self) {
+        // Back-pressure: the deliverer has a batch in work and one waiting; the next report wakes us.
+        if self.orders.len() >= QUEUED {
+            return;
+        }
+        let Some((work, positions, notes)) = self.hand.ready.take() else { return };
+        self.order(Task::Write(work));
+        self.hand.offered.extend(positions);
+        self.hand.notes.add(notes);
+        self.input(Input::Offered);
+    }
+
+    fn on_event(&mut self, event: source::Event) {
+        match event {
+            source::Event::Assigned(p) => {
+                self.telemetry.route().rebalanced("assigned", &named(&p));
+                self.input(Input::Assigned(p));
+            }
+            source::Event::Revoked(p) => {
+                self.telemetry.route().rebalanced("revoked", &named(&p));
+                self.input(Input::Revoked(p));
+            }
+            source::Event::Lost(p) => {
+                self.telemetry.route().rebalanced("lost", &named(&p));
+                self.input(Input::Lost(p));
+            }
+            source::Event::Failed(setback) => self.failed(setback),
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        if let Answer::Opened(program) = report.what {
+            // Whatever attempt opened the destination, this is its program.
+            self.program = Some(*program);
+            return;
+        }
+        if report.attempt != self.hand.attempt {
+            return;
+        }
+        match report.what {
+            Answer::Claimed(positions) => self.input(Input::Claimed(positions)),
+            Answer::Committed(committed) => self.committed(&committed),
+            Answer::Failed(setback) => self.failed(setback),
+            Answer::Fetched(writers) => {
+                self.hand.fetching = false;
+                self.known.writers.extend(writers);
+            }
+            Answer::Opened(_) => {}
+        }
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        let tally = &committed.tally;
+        let counts = tally.cases.iter().map(|(case, c)| CaseCounts {
+            case: *case,
+            delivered: c.delivered,
+            filtered: c.filtered,
+            dead_lettered: c.dead_lettered,
+        });
+        let failures = tally.failures.iter().map(|((case, stage, code), count)| FailureCount {
+            case: *case,
+            stage: *stage,
+            code,
+            count: *count,
+        });
+        let route = self.telemetry.route().clone();
+        route.committed(counts, failures, committed.took);
+        let notes = std::mem::take(&mut self.hand.committing);
+        route.unknown_fields(notes.unknown_fields);
+        let names = self.program.as_ref().map(Program::warnings).unwrap_or_default();
+        for (name, warned) in names.iter().zip(&notes.warned).filter(|(_, n)| **n > 0) {
+            route.rule_warned(name, *warned);
+        }
+        if let Some(oldest) = notes.oldest {
+            let age = (now_micros() / 1000 - oldest) as f64 / 1000.0;
+            route.end_to_end(1, |_| Some(age));
+        }
+        for (partition, lag) in self.source.lag(&committed.positions) {
+            route.lag(&partition.topic, partition.id, lag);
+        }
+        self.telemetry.oldest_unprocessed(self.hand.notes.oldest);
+        self.input(Input::Committed);
+    }
+
+    fn failed(&mut self, setback: Setback) {
+        self.input(Input::Failed(setback.clone()));
+        if setback.cause == Cause::Tripped {
+            self.telemetry.tripped(&setback.message, &setback.help);
+            return self.stand();
+        }
+        match self.flow.state() {
+            State::Recovering { at, attempt } => {
+                self.telemetry.setback(&setback, *attempt, at.saturating_duration_since(Instant::now()));
+            }
+            State::Standing(standing) => self.telemetry.setback(standing, 1, Duration::ZERO),
+            _ => {}
+        }
+        self.stand();
+    }
+
+    /// Tells the supervisor when only a person can help.
+    fn stand(&mut self) {
+        if let State::Standing(setback) = self.flow.state() {
+            self.hand.standing = Some(setback.clone());
+            // A supervisor that is gone has ended the process.
+            let _ = self.notices.send(Notice::Stands { worker: self.index, setback: setback.clone() });
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let before = std::mem::discriminant(self.flow.state());
+        let actions = self.flow.on(input, Instant::now(), jitter());
+        for action in actions {
+            self.act(action);
+        }
+        if std::mem::discriminant(self.flow.state()) != before {
+            match self.flow.state() {
+                State::Claiming => {}
+                State::Flowing => self.telemetry.state(telemetry::State::Flowing),
+                State::Draining { .. } => self.telemetry.state(telemetry::State::Draining),
+                // Their setback says so.
+                State::Recovering { .. } | State::Standing(_) | State::Ended => {}
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Discard => {
+                self.hand.held = None;
+                self.hand.ready = None;
+                self.hand.fetching = false;
+            }
+            Action::Pause => self.source.pause(),
+            Action::Abort => {
+                self.hand.attempt += 1;
+                self.hand.offered.clear();
+                self.hand.notes = Notes::default();
+                self.hand.committing = Notes::default();
+                self.order(Task::Abort);
+            }
+            Action::Claim(partitions) => {
+                self.hand.attempt += 1;
+                self.hand.offered.clear();
+                self.order(Task::Claim(partitions));
+            }
+            Action::Flow(positions) => {
+                if let Err(setback) = self.source.flow(&positions) {
+                    self.failed(setback);
+                }
+            }
+            Action::Commit => {
+                let group = self.source.group_metadata();
+                let positions = std::mem::take(&mut self.hand.offered);
+                self.hand.committing = std::mem::take(&mut self.hand.notes);
+                self.order(Task::Commit(Ticket { positions, group }));
+            }
+            Action::Release(partitions) => {
+                if let Err(setback) = self.source.release(&partitions) {
+                    self.failed(setback);
+                }
+            }
+            Action::End => {}
+        }
+    }
+
+    fn order(&self, what: Task) {
+        // A deliverer that is gone has reported why, or the process is ending.
+        let _ = self.orders.send(Order { attempt: self.hand.attempt, what });
+    }
+}
+
+impl Notes {
+    fn add(&mut self, other: Notes) {
+        self.warned.resize(self.warned.len().max(other.warned.len()), 0);
+        for (mine, theirs) in self.warned.iter_mut().zip(&other.warned) {
+            *mine += theirs;
+        }
+        self.unknown_fields += other.unknown_fields;
+        self.oldest = match (self.oldest, other.oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+fn named(partitions: &[crate::record::Partition]) -> Vec<(std::sync::Arc<str>, i32)> {
+    partitions.iter().map(|p| (p.topic.clone(), p.id)).collect()
+}
+
+fn now_micros() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+}
+
+/// A number between 0 and 1 from the standard library's own random keys.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(0u8) >> 11) as f64 / (1u64 << 53) as f64
+}

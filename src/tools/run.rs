@@ -1,0 +1,152 @@
+//! `run`: the routes, the pages, and the signals that end them.
+
+use super::Exit;
+use crate::{
+    config::{Destination, Plan, Route},
+    destination::table::migrations,
+    failure::{Cause, Remedy, Setback},
+    http, kafka, ops, registry,
+    route::destinations,
+    runtime::{Instance, Setting, Supervisor},
+    telemetry::Telemetry,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// What `run` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Only these routes; none: all.
+    pub only: Vec<String>,
+    pub migrate: bool,
+    pub until_caught_up: bool,
+    pub drain: Duration,
+    pub instance: Option<String>,
+}
+
+/// Carries the routes of a plan out until it is told to stop.
+pub fn run(plan: Plan, options: &Options) -> Exit {
+    let runtime = Runtime::new().expect("the operating system has threads and sockets for a runtime");
+    match carry_out(plan, options, &runtime) {
+        Ok(exit) => exit,
+        Err(setback) => {
+            tell(&setback);
+            Exit::Environment
+        }
+    }
+}
+
+fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
+    let plan = Arc::new(plan);
+    let telemetry = Telemetry::new();
+    let routes = match chosen(&plan, &options.only) {
+        Ok(routes) => routes,
+        Err(unknown) => {
+            let names: Vec<&str> = plan.routes.iter().map(|r| r.name.as_str()).collect();
+            tracing::error!(
+                help = format!("routes are: {}", names.join(", ")),
+                "--only {unknown}: there is no such route"
+            );
+            return Ok(Exit::Usage);
+        }
+    };
+    let (stop_pages, stopped) = watch::channel(());
+    if let Some(listen) = &plan.http {
+        let listener = runtime
+            .block_on(http::bind(listen, "[http] listen"))
+            .map_err(|e| Setback::stand(Cause::Host, e.message, e.help))?;
+        tracing::info!(url = listener.url(), "pages: /metrics, /health, /ready");
+        let mut stopped = stopped.clone();
+        runtime.spawn(listener.serve(ops::router(telemetry.clone()), async move {
+            // The sender's end going away stops it too.
+            let _ = stopped.changed().await;
+        }));
+    }
+    let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
+    if options.migrate {
+        migrate(&plan, &routes, runtime)?;
+    }
+    let instance = match &options.instance {
+        Some(name) => Instance::named(name),
+        None => Instance::take(&plan.app).map_err(|e| {
+            let message = format!("no lock file for this process's name: {e}");
+            Setback::stand(Cause::Host, message, "give it a name: --instance NAME")
+        })?,
+    };
+    let setting = Arc::new(Setting {
+        kafka: kafka::Settings::new(&plan.kafka, "pointsman"),
+        handle: runtime.handle().clone(),
+        registry,
+        telemetry,
+        instance: instance.name().to_owned(),
+        until_caught_up: options.until_caught_up,
+        drain: options.drain,
+        plan: plan.clone(),
+    });
+    let supervisor = Supervisor::start(&setting, &routes)?;
+    listen_for_signals(runtime, supervisor.stopper());
+    let standing = supervisor.wait();
+    drop(stop_pages);
+    for (route, setback) in &standing {
+        tracing::error!(route, help = setback.help, "stood at the end: {}", setback.message);
+    }
+    Ok(if standing.is_empty() { Exit::Done } else { Exit::Environment })
+}
+
+/// The routes that were asked for; the first name that no route has.
+fn chosen<'p>(plan: &'p Plan, only: &[String]) -> Result<Vec<&'p Route>, String> {
+    if let Some(unknown) = only.iter().find(|name| !plan.routes.iter().any(|r| r.name == **name)) {
+        return Err(unknown.clone());
+    }
+    Ok(plan.routes.iter().filter(|r| only.is_empty() || only.contains(&r.name)).collect())
+}
+
+/// Applies the pending migrations of the databases that these routes write to; waits for those that do not answer yet.
+fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime) -> Result<(), Setback> {
+    let written = |name: &str| {
+        routes.iter().flat_map(|r| destinations(r)).any(|d| matches!(d, Destination::Table(t) if t.database == name))
+    };
+    for database in plan.databases.values().filter(|d| written(&d.name)) {
+        loop {
+            match migrations::apply(runtime.handle(), database) {
+                Ok(applied) => {
+                    for migration in applied {
+                        tracing::info!(database = database.name, "applied migration {migration}");
+                    }
+                    break;
+                }
+                Err(setback) if setback.remedy == Remedy::Retry => {
+                    tracing::warn!(database = database.name, "{}", setback.message);
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                Err(setback) => return Err(setback),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT drains, a second one leaves at once.
+fn listen_for_signals(runtime: &Runtime, stop: impl Fn() + Send + 'static) {
+    runtime.spawn(async move {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            tracing::warn!("signals cannot be listened for: stop this process with SIGKILL, it loses nothing");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("SIGTERM: committing what is under way; a second one leaves at once"),
+                _ = int.recv() => tracing::info!("SIGINT: committing what is under way; a second one leaves at once"),
+            }
+            stop();
+        }
+    });
+}
+
+fn tell(setback: &Setback) {
+    tracing::error!(help = setback.help, "{}", setback.message);
+}

@@ -1,0 +1,111 @@
+//! What `run` says and does when something that it needs is missing.
+
+use crate::harness::{
+    Database, Project, Registry, bootstrap_servers, create_topic, message, produce, read_topic, unique,
+};
+use std::net::TcpListener;
+
+const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"start","fields":[{"name":"id","type":"long"}]}"#;
+
+fn head(app: &str, registry: &str) -> String {
+    let servers = bootstrap_servers();
+    format!(
+        "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n[schema_registry]\nurl = \"{registry}\"\n"
+    )
+}
+
+fn route(name: &str, topic: &str, destination: &str) -> String {
+    format!(
+        "[routes.{name}]\ntopic = \"{topic}\"\nformat = \"json\"\nschema = \"start.Event\"\ndlq = \"discard\"\ndestination = {destination}\n"
+    )
+}
+
+fn project(routes: &str) -> Project {
+    Project::new(routes).file("schemas/event.avsc", SCHEMA)
+}
+
+#[test]
+fn a_missing_table_stops_its_own_route_and_the_others_run() {
+    let app = unique("start_table");
+    let (input, output) = (format!("{app}_in"), format!("{app}_out"));
+    create_topic(&input, 2, &[]);
+    create_topic(&output, 2, &[]);
+    produce(&input, [message("1", r#"{"id":1}"#)]);
+    let (registry, database) = (Registry::start(), Database::new("start"));
+    registry.register(&format!("{output}-value"), SCHEMA);
+    let routes = [
+        head(&app, &registry.url),
+        format!("[databases.shop]\nurl = \"{}\"\n", database.url),
+        route("missing", &input, "{ database = \"shop\", table = \"nowhere\" }"),
+        route("fine", &input, &format!("{{ topic = \"{output}\" }}")),
+    ];
+    let finished = project(&routes.concat()).run(&["run", "--until-caught-up"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    assert!(finished.stderr.contains("nowhere"), "names the table: {}", finished.stderr);
+    assert!(finished.stderr.contains("CREATE TABLE"), "and what would make it: {}", finished.stderr);
+    assert_eq!(read_topic(&output).len(), 1, "the other route ran");
+}
+
+#[test]
+fn a_missing_column_topic_or_subject_is_named_and_run_ends_with_3_when_no_route_can_run() {
+    let app = unique("start_missing");
+    let (input, output) = (format!("{app}_in"), format!("{app}_out"));
+    create_topic(&input, 1, &[]);
+    create_topic(&output, 1, &[]);
+    let (registry, database) = (Registry::start(), Database::new("start"));
+    database.execute("CREATE TABLE events (other BIGINT)");
+    let shop = format!("[databases.shop]\nurl = \"{}\"\n", database.url);
+    let cases = [
+        (route("r", &input, "{ database = \"shop\", table = \"events\" }"), "column", "id"),
+        (route("r", "absent_source", &format!("{{ topic = \"{output}\" }}")), "topic", "absent_source"),
+        (route("r", &input, "{ topic = \"absent_destination\", format = \"json\" }"), "topic", "absent_destination"),
+        (route("r", &input, &format!("{{ topic = \"{output}\" }}")), "subject", &format!("{output}-value")),
+    ];
+    for (route, kind, name) in cases {
+        let routes = [head(&app, &registry.url), shop.clone(), route].concat();
+        // Without --until-caught-up: `run` ends by itself, since no route can run.
+        let finished = project(&routes).run(&["run"]);
+        assert_eq!(finished.code, Some(3), "{kind} {name}: {}", finished.stderr);
+        assert!(finished.stderr.contains(kind) && finished.stderr.contains(name), "{kind} {name}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn pending_migrations_are_an_error_without_migrate_and_applied_with_it() {
+    let app = unique("start_migrate");
+    let input = format!("{app}_in");
+    create_topic(&input, 1, &[]);
+    produce(&input, [message("1", r#"{"id":7}"#)]);
+    let (registry, database) = (Registry::start(), Database::new("start"));
+    let routes = [
+        head(&app, &registry.url),
+        format!("[databases.shop]\nurl = \"{}\"\nmigrations = \"migrations\"\n", database.url),
+        route("r", &input, "{ database = \"shop\", table = \"events\" }"),
+    ];
+    let project =
+        project(&routes.concat()).file("migrations/1_events.sql", "CREATE TABLE events (id BIGINT PRIMARY KEY);");
+    let refused = project.run(&["run", "--until-caught-up"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.stderr.contains("1_events") && refused.stderr.contains("--migrate"), "{}", refused.stderr);
+    project.run(&["run", "--until-caught-up", "--migrate"]).ok();
+    assert_eq!(database.rows("SELECT id FROM events"), [serde_json::json!({"id": 7})]);
+}
+
+#[test]
+fn a_busy_port_is_named() {
+    let app = unique("start_port");
+    let input = format!("{app}_in");
+    create_topic(&input, 1, &[]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let registry = Registry::start();
+    let routes = [
+        head(&app, &registry.url),
+        format!("[http]\nlisten = \"{address}\"\n"),
+        route("r", &input, &format!("{{ topic = \"{input}_out\" }}")),
+    ];
+    let finished = project(&routes.concat()).run(&["run"]);
+    assert_eq!(finished.code, Some(3));
+    assert!(finished.stderr.contains(&address.to_string()), "{}", finished.stderr);
+    assert!(finished.stderr.contains("[http] listen"), "{}", finished.stderr);
+}
