@@ -167,6 +167,38 @@ fn a_killed_backend_is_a_setback_and_then_it_goes_on() {
     assert_eq!(db.count("items"), 1);
 }
 
+/// A cancelled statement is nobody's fault: the whole transaction comes again, in smaller rounds.
+#[test]
+fn a_statement_that_takes_too_long_is_tried_again() {
+    let db = Db::postgres("cancelled");
+    make(&db);
+    db.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+        CREATE TRIGGER wait BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let targets = targets([items()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let two = |tables: &mut _| {
+        let mut batch = Batch::default();
+        batch.record().row(0, &[V::Int(1), text("one")]).record().row(0, &[V::Int(2), text("two")]);
+        batch.deliver(tables, &targets)
+    };
+    let setback = thread::scope(|scope| {
+        let delivered = scope.spawn(|| two(&mut tables).unwrap_err());
+        let sleeping = "pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        wait_until("the insert sleeps", Duration::from_secs(20), || db.count(sleeping) == 1);
+        db.texts(&format!("SELECT CAST(pg_cancel_backend(pid) AS TEXT) FROM {sleeping}"));
+        delivered.join().unwrap()
+    });
+    assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
+    assert!(setback.help.contains("fewer rows"), "{setback}");
+    db.execute("DROP TRIGGER wait ON items");
+    claim(&mut tables).unwrap();
+    assert_eq!(two(&mut tables).unwrap().total().delivered, 2);
+    assert_eq!((db.count("items"), db.count("letters")), (2, 0));
+}
+
 fn a_claim_waits_for_the_open_transaction_of_the_former_owner(db: Db) {
     make(&db);
     let targets = targets([items()]);

@@ -15,7 +15,7 @@ use pointsman::{
     route::{Op, Origin, Outcomes, RowRef, Span, TableTarget, Target, TargetColumn, Verdict},
     schema::Schema,
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Makes each `fn name(db: Db)` a test for Postgres and one for SQLite.
@@ -38,7 +38,7 @@ pub(crate) use on_both;
 /// An empty database of either dialect.
 pub struct Db {
     pub config: Database,
-    _postgres: Option<harness::Database>,
+    postgres: Option<harness::Database>,
     folder: Option<PathBuf>,
 }
 
@@ -46,53 +46,49 @@ impl Db {
     pub fn postgres(name: &str) -> Db {
         // Postgres cuts names at 63 bytes.
         let database = harness::Database::new(&name[..name.len().min(30)]);
-        Db { config: config(&database.url), _postgres: Some(database), folder: None }
+        Db { config: config(&database.url), postgres: Some(database), folder: None }
     }
 
     pub fn sqlite(name: &str) -> Db {
         let folder = std::env::temp_dir().join(harness::unique(name));
         let url = format!("sqlite://{}/data/test.db", folder.display());
         std::fs::create_dir_all(folder.join("data")).unwrap();
-        Db { config: config(&url), _postgres: None, folder: Some(folder) }
+        Db { config: config(&url), postgres: None, folder: Some(folder) }
     }
 
     pub fn is_sqlite(&self) -> bool {
         self.config.is_sqlite()
     }
 
-    /// Runs statements; an error is given as its text.
-    pub fn try_execute(&self, sql: &str) -> Result<(), String> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let url = self.config.url.clone();
-        harness::block_on(async {
-            let done = if self.is_sqlite() {
-                let mut c = SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut c).await.map(|_| ())
-            } else {
-                let mut c = PgConnection::connect(&url).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut c).await.map(|_| ())
-            };
-            done.map_err(|e| e.to_string())
-        })
-    }
-
+    /// Runs statements that return nothing.
     #[track_caller]
     pub fn execute(&self, sql: &str) {
-        self.try_execute(sql).unwrap();
+        match &self.postgres {
+            Some(database) => database.execute(sql),
+            None => harness::block_on(async {
+                let mut c = self.sqlite_connection().await;
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
+            }),
+        }
     }
 
     /// A query with one column of text.
     pub fn texts(&self, sql: &str) -> Vec<String> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        harness::block_on(async {
-            if self.is_sqlite() {
-                let mut c = SqliteConnection::connect(&self.config.url).await.unwrap();
-                sqlx::query_scalar(sql).fetch_all(&mut c).await.unwrap()
-            } else {
-                let mut c = PgConnection::connect(&self.config.url).await.unwrap();
-                sqlx::query_scalar(sql).fetch_all(&mut c).await.unwrap()
+        match &self.postgres {
+            Some(database) => {
+                // Not kept prepared: tests change tables between one query and the next.
+                let query = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false);
+                harness::block_on(query.fetch_all(&database.pool)).unwrap()
             }
-        })
+            None => harness::block_on(async {
+                let mut c = self.sqlite_connection().await;
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut c).await.unwrap()
+            }),
+        }
+    }
+
+    async fn sqlite_connection(&self) -> SqliteConnection {
+        SqliteConnection::connect(&format!("{}?mode=rwc", self.config.url)).await.unwrap()
     }
 
     pub fn count(&self, from: &str) -> i64 {

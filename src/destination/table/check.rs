@@ -74,6 +74,18 @@ fn comparable(dialect: Dialect, destination: &TableDestination) -> Result<(), Se
 }
 
 fn key_index(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
+    let is_key = |c: &&LiveColumn| c.loose && destination.key_columns.contains(&c.name);
+    if let Some(column) = live.columns.iter().find(is_key) {
+        let message = format!(
+            "key column `{}` of table `{}` in {} is {}, for which different texts can be equal",
+            column.name,
+            destination.table,
+            place(database),
+            described(column)
+        );
+        let sql = alter(Dialect::Postgres, destination, &column.name, Shape::Text);
+        return Err(stand(database, message, &sql));
+    }
     if destination.key_columns.is_empty() || arbiters(destination, live).next().is_some() {
         return Ok(());
     }

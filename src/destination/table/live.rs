@@ -47,6 +47,8 @@ pub(super) struct LiveColumn {
     pub has_default: bool,
     /// Computed by the database; nothing may write it.
     pub generated: bool,
+    /// Different bytes may be equal values: letters of another case, blanks at the end.
+    pub loose: bool,
 }
 
 /// How a column takes a value.

@@ -75,6 +75,7 @@ pub(super) fn table() -> Appended {
         not_null: false,
         has_default: false,
         generated: false,
+        loose: false,
     };
     Appended { name: name(), columns: COLUMNS.map(column).into() }
 }

@@ -42,6 +42,7 @@ pub(super) struct Pending {
 impl Pending {
     pub fn push(&mut self, work: Work) {
         let index = self.works.len() as u32;
+        let keys: Vec<Vec<usize>> = work.targets.iter().map(key_columns).collect();
         let mut next = 0;
         for (record, verdict) in work.outcomes.verdicts.iter().enumerate() {
             let record = record as u32;
@@ -49,7 +50,7 @@ impl Pending {
             while let Some(at) = work.outcomes.rows.get(next).filter(|at| at.record <= record) {
                 next += 1;
                 let start = self.keys.len() as u32;
-                push_key(&mut self.keys, &work, at);
+                push_key(&mut self.keys, &keys, &work, at);
                 self.rows.push(Row { unit: self.units.len() as u32, at: *at, key: (start, self.keys.len() as u32) });
             }
             if let Verdict::Delivered { case } = verdict {
@@ -113,12 +114,17 @@ pub(super) fn table(targets: &[Target], index: u16) -> Option<&TableTarget> {
     }
 }
 
-fn push_key(key: &mut Vec<u8>, work: &Work, at: &RowRef) {
+/// Indexes of a table's key columns.
+fn key_columns(target: &Target) -> Vec<usize> {
+    let Target::Table(table) = target else { return Vec::new() };
+    let columns = &table.columns;
+    table.destination.key_columns.iter().filter_map(|key| columns.iter().position(|c| &c.name == key)).collect()
+}
+
+fn push_key(key: &mut Vec<u8>, columns: &[Vec<usize>], work: &Work, at: &RowRef) {
     let Some(table) = table(&work.targets, at.target) else { return };
-    for name in &table.destination.key_columns {
-        if let Some(column) = table.columns.iter().position(|c| &c.name == name) {
-            keys::push(key, &work.cell(at, table, column));
-        }
+    for column in columns.get(at.target as usize).into_iter().flatten() {
+        keys::push(key, &work.cell(at, table, *column));
     }
 }
 

@@ -189,7 +189,8 @@ impl<'a> Rounds<'a> {
         let put = self.session.put(round, units.clone()).and_then(|()| self.session.check_deferred(round));
         match put {
             Ok(()) => {
-                *self.passed += units.filter(|u| !self.refused.contains_key(u)).count();
+                let put = |u: &usize| !self.refused.contains_key(u) && !self.pending.rows_of(*u).is_empty();
+                *self.passed += units.filter(put).count();
                 self.session.run(&format!("RELEASE SAVEPOINT {PUT}"))
             }
             Err(refusal) if refusal.class == Class::Environment => Err(refusal),

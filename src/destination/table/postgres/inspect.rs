@@ -19,10 +19,12 @@ const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod) AS (
         SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
     )
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, t.typtype::text, t.typcategory::text,
-        b.typmod, n.nspname::text, a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a'
+        b.typmod, n.nspname::text, a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',
+        t.typname IN ('citext', 'bpchar') OR NOT coalesce(l.collisdeterministic, true)
     FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
     JOIN pg_namespace n ON n.oid = t.typnamespace
     JOIN pg_attribute a ON a.attrelid = CAST($1 AS bigint)::oid AND a.attnum = b.attnum
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation
     ORDER BY a.attnum";
 
 /// Unique indexes that ON CONFLICT can infer from column names alone.
@@ -88,5 +90,13 @@ fn scale_of(typmod: i64) -> i32 {
 fn live(row: &[Value], stored: Stored) -> LiveColumn {
     let text = |i: usize| row.get(i).map(Value::text).unwrap_or_default().to_owned();
     let yes = |i: usize| row.get(i).is_some_and(|v| v.int() != 0);
-    LiveColumn { name: text(0), type_name: text(1), stored, not_null: yes(7), has_default: yes(8), generated: yes(9) }
+    LiveColumn {
+        name: text(0),
+        type_name: text(1),
+        stored,
+        not_null: yes(7),
+        has_default: yes(8),
+        generated: yes(9),
+        loose: yes(10),
+    }
 }

@@ -28,7 +28,7 @@ use std::{ops::Range, str::FromStr};
 /// A stopped process must not hold locks, nor a dead one its connection. Durations are in milliseconds and seconds, as Postgres counts them.
 const SETTINGS: &str = "SET idle_in_transaction_session_timeout = 30000; SET lock_timeout = 10000; \
     SET statement_timeout = 60000; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-    SET tcp_keepalives_count = 3; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'";
+    SET tcp_keepalives_count = 3; SET client_min_messages = 'warning'";
 
 pub(super) struct Postgres {
     bridge: Bridge,

@@ -117,7 +117,7 @@ impl Stage {
         Stage {
             keyed: !destination.key_columns.is_empty(),
             create: format!(
-                "DROP TABLE IF EXISTS {stage}; CREATE TEMPORARY TABLE pointsman_stage_{index} \
+                "CREATE TEMPORARY TABLE pointsman_stage_{index} \
                  (n bigint NOT NULL, d boolean NOT NULL, {definitions}) ON COMMIT DELETE ROWS"
             ),
             copy: format!("COPY {stage} (n, d, {names}) FROM STDIN (FORMAT binary)"),

@@ -13,9 +13,11 @@ use crate::config::TableName;
 const COLUMNS: &str = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, hidden, pk
     FROM pragma_table_xinfo($1) ORDER BY cid";
 
-/// Unique indexes that are whole, and their columns; an expression has no name.
+/// Unique indexes that are whole and compare bytes, and their columns; an expression has no name.
 const UNIQUE: &str = "SELECT l.name, i.name FROM pragma_index_list($1) AS l, pragma_index_info(l.name) AS i
-    WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name, i.seqno";
+    WHERE l.\"unique\" = 1 AND l.partial = 0
+        AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) AS x WHERE x.key = 1 AND x.coll <> 'BINARY')
+    ORDER BY l.name, i.seqno";
 
 pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
     let table = [Value::Text(name.table.clone())];
@@ -25,19 +27,20 @@ pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<Liv
     if rows.is_empty() {
         return Ok(None);
     }
+    // An INTEGER PRIMARY KEY is the row's id: it fills itself, and has no index of its own.
     let keys = rows.iter().filter(|r| int(r, 5) > 0).count();
+    let is_row_id = |row: &[Value]| keys == 1 && int(row, 5) == 1 && text(row, 1).eq_ignore_ascii_case("integer");
     let columns = rows.iter().map(|row| {
         let declared = text(row, 1);
-        // An INTEGER PRIMARY KEY is the row's id: it fills itself.
-        let row_id = keys == 1 && int(row, 5) == 1 && declared.eq_ignore_ascii_case("integer");
         LiveColumn {
             name: text(row, 0).to_owned(),
             type_name: declared.to_owned(),
             stored: Stored::Sqlite { affinity: Affinity::of(declared), strict },
             not_null: int(row, 2) == 1,
-            has_default: int(row, 3) == 1 || row_id,
+            has_default: int(row, 3) == 1 || is_row_id(row),
             // Hidden 2 and 3 are generated columns.
             generated: int(row, 4) >= 2,
+            loose: false,
         }
     });
     let columns = columns.collect();
@@ -50,12 +53,8 @@ pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<Liv
             }
         }
     }
-    // The primary key of a table with row ids has no index of its own where it is the row id itself.
-    let mut primary: Vec<&Vec<Value>> = rows.iter().filter(|r| int(r, 5) > 0).collect();
-    primary.sort_by_key(|r| int(r, 5));
-    if !primary.is_empty() {
-        let columns = primary.iter().map(|r| text(r, 0).to_owned()).collect();
-        unique.push(UniqueIndex { name: "PRIMARY KEY".to_owned(), columns });
+    if let Some(id) = rows.iter().find(|row| is_row_id(row)) {
+        unique.push(UniqueIndex { name: "row id".to_owned(), columns: vec![text(id, 0).to_owned()] });
     }
     Ok(Some(LiveTable { columns, unique }))
 }
