@@ -160,7 +160,10 @@ fn computed(section: &Section<'_>, value: &Value, name: &str, row: &Row<'_>) -> 
     let typed = expressions::any(cx, value, &Env { view: row.fields.view.clone(), item }, None)?;
     if matches!(typed.ty(), Type::Null | Type::Dyn) {
         let message = format!("the type of column `{name}` is not known: this is {}", expressions::words(typed.ty()));
-        cx.report(Problem::error("untyped-value", value.place, message).help("convert it, as in `string(…)`"));
+        cx.report(
+            Problem::error("untyped-value", value.place, message)
+                .help("give it a type, as in `string(…)`, or `… ? note : null` for a column that may be null"),
+        );
         return None;
     }
     let schema = Arc::new(typed.avro());

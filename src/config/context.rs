@@ -1,7 +1,7 @@
 //! What every part of the reading shares: the options, the texts, and the problems found so far.
 
 use super::{
-    document::{self, Value},
+    document,
     interpolate::interpolate,
     problem::{Place, Problem, Severity, Sources},
 };
@@ -33,11 +33,19 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     /// Validators and enrichers that some route names: (section, name).
     used: RefCell<BTreeSet<(&'static str, String)>>,
+    /// Keys that were written, but wrongly or in the wrong table: telling that they are missing would tell it twice.
+    misplaced: RefCell<Vec<(Place, String)>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(options: Options<'a>) -> Self {
-        Context { options, sources: RefCell::default(), problems: RefCell::default(), used: RefCell::default() }
+        Context {
+            options,
+            sources: RefCell::default(),
+            problems: RefCell::default(),
+            used: RefCell::default(),
+            misplaced: RefCell::default(),
+        }
     }
 
     pub(super) fn finish(self) -> (Sources, Vec<Problem>) {
@@ -83,13 +91,23 @@ impl<'a> Context<'a> {
         self.used.borrow().contains(&(section, name.to_owned()))
     }
 
+    /// Remembers that a key was meant, but stands at `place`.
+    pub(super) fn mark_misplaced(&self, place: Place, key: &str) {
+        self.misplaced.borrow_mut().push((place, key.to_owned()));
+    }
+
+    /// Whether this key was meant somewhere below `from`, where its own table begins.
+    pub(super) fn is_misplaced(&self, from: Place, key: &str) -> bool {
+        self.misplaced.borrow().iter().any(|(at, k)| k == key && at.file == from.file && *at >= from)
+    }
+
     /// A string of routes.toml with its variables filled in.
     pub(super) fn interpolated(&self, text: &str, place: Place) -> String {
         if text.contains("${") { interpolate(self, text, place) } else { text.to_owned() }
     }
 
     /// The place of a byte range of a string's content.
-    pub(super) fn inside(&self, value: &Value, content: Range<usize>) -> Place {
-        document::inside(self.sources().slice(value.place), value.place, content)
+    pub(super) fn inside(&self, string: Place, content: Range<usize>) -> Place {
+        document::inside(self.sources().slice(string), string, content)
     }
 }

@@ -1,10 +1,9 @@
 //! `destination` and `destinations`: where the records of a route, or of one of its cases, go.
 
 use super::{
-    context::Context,
     document::{Entry, Kind, Table, Value},
     enrichers::Fields,
-    plan::{Database, Destination, KeyFormat, OnTombstone},
+    plan::{Database, Destination, KeyFormat},
     problem::{Place, Problem},
     schemas::Schemas,
     section::{Section, wrong_type},
@@ -157,21 +156,4 @@ pub(super) fn decide_tombstones(holder: &Table) -> bool {
         _ => false,
     };
     several || holder.get("destination").is_some_and(says)
-}
-
-/// A tombstone has no fields to choose a case by: it goes to every destination of the route, and is dead-lettered whole.
-pub(super) fn refuse_mixed_tombstones(cx: &Context<'_>, all: &[Placed]) {
-    let says = |p: &Placed| match &p.destination {
-        Some(Destination::Topic(t)) => Some(t.on_tombstone),
-        Some(Destination::Table(t)) => Some(t.on_tombstone),
-        None => None,
-    };
-    let letters = all.iter().find(|p| says(p) == Some(OnTombstone::DeadLetter));
-    let others = all.iter().find(|p| says(p).is_some_and(|t| t != OnTombstone::DeadLetter));
-    let Some((letters, others)) = letters.zip(others) else { return };
-    cx.report(
-        Problem::error("unsuitable-tombstone", letters.place, "a tombstone is dead-lettered here, but not by its neighbour")
-            .also(others.place, "the neighbour")
-            .help("a tombstone goes to every destination of the route, and is dead-lettered whole: write `on_tombstone = \"filter\"` where it is nothing to do"),
-    );
 }

@@ -69,8 +69,16 @@ pub(super) fn parse(text: &str, file: u32) -> (Table, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { file, problems: Vec::new() };
     for error in errors {
-        let place = reader.place(error.span().unwrap_or_default());
-        reader.problems.push(Problem::error("toml-syntax", place, format!("not TOML: {}", error.message())));
+        let span = error.span().unwrap_or_default();
+        let key = text.get(span.clone()).unwrap_or_default();
+        let problem = match error.message() {
+            "duplicate key" => {
+                Problem::error("toml-syntax", reader.place(span), format!("the key `{key}` stands twice"))
+                    .help("a table has each key once; take one of the two out")
+            }
+            message => Problem::error("toml-syntax", reader.place(span), format!("not TOML: {message}")),
+        };
+        reader.problems.push(problem);
     }
     let table = reader.table(document.get_ref());
     (table, reader.problems)

@@ -140,7 +140,11 @@ fn set(cx: &Context<'_>, entry: &Entry, fields: &mut Fields, seen: &Seen) -> Opt
     let typed = typed?;
     if matches!(typed.ty(), Type::Null | Type::Dyn) {
         let message = format!("the type of `{}` is not known: this is {}", field.text, expressions::words(typed.ty()));
-        cx.report(Problem::error("untyped-value", entry.value.place, message).help("convert it, as in `string(…)`"));
+        cx.report(
+            Problem::error("untyped-value", entry.value.place, message)
+                .help("give it a type, as in `string(…)`, or `… ? note : null` for a field that may be null")
+                .also(seen.0, seen.1.clone()),
+        );
         return None;
     }
     let schema = Arc::new(typed.avro());
@@ -155,7 +159,7 @@ fn set(cx: &Context<'_>, entry: &Entry, fields: &mut Fields, seen: &Seen) -> Opt
         None => fields.view.fields.push(new),
     }
     let added = fields.added;
-    fields.added += 1;
+    fields.added = fields.added.checked_add(1)?;
     Some(Set { field: field.text, added, value: typed, schema })
 }
 

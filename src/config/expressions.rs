@@ -51,8 +51,15 @@ pub(super) fn raw(cx: &Context<'_>, value: &Value, json: bool) -> Option<RawType
 
 fn report(cx: &Context<'_>, value: &Value, problems: Vec<expr::Problem>, seen: Option<&(Place, String)>) {
     for found in problems {
-        let place = cx.inside(value, found.span);
+        let place = cx.inside(value.place, found.span.clone());
         let mut problem = Problem::error(found.code, place, found.message).help(found.help);
+        // A lone word that is no field was most likely meant as text.
+        if let (Kind::String(source), "unknown-name") = (&value.kind, found.code)
+            && found.span == (0..source.len())
+            && !problem.help.contains("there is")
+        {
+            problem = problem.help(format!("a literal has quotes of its own: `\"'{source}'\"`"));
+        }
         if let Some((place, label)) = seen {
             problem = problem.also(*place, label.clone());
         }

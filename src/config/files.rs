@@ -12,16 +12,18 @@ use std::path::{Path, PathBuf};
 /// Every file as it was read; the main one first.
 pub(super) struct Files {
     tables: Vec<(Table, Place)>,
+    /// Some file is not TOML.
+    pub broken: bool,
 }
 
 /// Why the main file could not be read at all.
 pub(super) fn read(cx: &Context<'_>, path: &Path) -> Result<Files, std::io::Error> {
     let text = std::fs::read_to_string(path)?;
-    let main = parse(cx, path, text);
-    let mut files = Files { tables: vec![main] };
+    let mut files = Files { tables: Vec::new(), broken: false };
+    files.parse(cx, path, text);
     for included in includes(cx, &files.tables[0].0, path) {
         match std::fs::read_to_string(&included.0) {
-            Ok(text) => files.tables.push(parse(cx, &included.0, text)),
+            Ok(text) => files.parse(cx, &included.0, text),
             Err(e) => {
                 let message = format!("cannot read `{}`: {e}", included.0.display());
                 cx.report(Problem::error("unreadable-include", included.1, message));
@@ -29,16 +31,6 @@ pub(super) fn read(cx: &Context<'_>, path: &Path) -> Result<Files, std::io::Erro
         }
     }
     Ok(files)
-}
-
-fn parse(cx: &Context<'_>, path: &Path, text: String) -> (Table, Place) {
-    let file = cx.add_source(path, text);
-    let (table, problems) = {
-        let sources = cx.sources();
-        document::parse(sources.get(file).map_or("", |s| &s.text), file)
-    };
-    problems.into_iter().for_each(|p| cx.report(p));
-    (table, Place { file, start: 0, end: 0 })
 }
 
 /// The files that `include` names, each once, in the order of its patterns.
@@ -81,6 +73,14 @@ fn includes(cx: &Context<'_>, main: &Table, path: &Path) -> Vec<(PathBuf, Place)
 }
 
 impl Files {
+    fn parse(&mut self, cx: &Context<'_>, path: &Path, text: String) {
+        let file = cx.add_source(path, text);
+        let (table, problems) = document::parse(cx.sources().get(file).map_or("", |s| &s.text), file);
+        self.broken |= !problems.is_empty();
+        problems.into_iter().for_each(|p| cx.report(p));
+        self.tables.push((table, Place { file, start: 0, end: 0 }));
+    }
+
     pub(super) fn main<'a>(&'a self, cx: &'a Context<'a>) -> Section<'a> {
         let (table, place) = &self.tables[0];
         Section { cx, table, what: "the file".into(), place: *place }

@@ -31,7 +31,11 @@ impl Fitting<'_> {
         }
         let (source, target) = (self.from, self.to);
         match (source.kind(from), target.kind(to)) {
-            (Kind::Union(branches), _) => branches.iter().try_for_each(|b| self.fits(*b, to, path)),
+            (Kind::Union(branches), _) => {
+                let each = branches.iter().try_for_each(|b| self.fits(*b, to, path));
+                // That one branch does not fit is a fault of the whole type.
+                each.map_err(|m| if m.path == path { self.misfit(from, to, path) } else { m })
+            }
             (_, Kind::Union(branches)) => {
                 // Each branch is tried with what was seen before it: a failed attempt must not count as seen.
                 let before = self.seen.clone();

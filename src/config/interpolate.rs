@@ -6,30 +6,32 @@ use super::{
 };
 use std::path::Path;
 
-/// The text with its variables filled in. One that has no value stays as it is written, with a problem.
+/// The text with its variables filled in; `place` is the string's. One that has no value stays as it is written, with a problem.
 pub(super) fn interpolate(cx: &Context<'_>, text: &str, place: Place) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        if rest[..at].ends_with('$') {
-            out.push_str(&rest[..at - 1]);
+    let mut from = 0;
+    while let Some(at) = text[from..].find("${").map(|i| from + i) {
+        if text[from..at].ends_with('$') {
+            out.push_str(&text[from..at - 1]);
             out.push_str("${");
-            rest = &rest[at + 2..];
+            from = at + 2;
             continue;
         }
-        let Some(length) = rest[at..].find('}') else {
+        out.push_str(&text[from..at]);
+        let Some(length) = text[at..].find('}') else {
             cx.report(
-                Problem::error("unclosed-variable", place, "a `${` without its `}`")
+                Problem::error("unclosed-variable", cx.inside(place, at..text.len()), "a `${` without its `}`")
                     .help("write `${NAME}`, or `$${` for a literal `${`"),
             );
+            from = at;
             break;
         };
-        out.push_str(&rest[..at]);
-        let whole = &rest[at..=at + length];
-        out.push_str(&variable(cx, &whole[2..length], place).unwrap_or_else(|| whole.to_owned()));
-        rest = &rest[at + length + 1..];
+        let whole = &text[at..=at + length];
+        let here = cx.inside(place, at..at + length + 1);
+        out.push_str(&variable(cx, &whole[2..length], here).unwrap_or_else(|| whole.to_owned()));
+        from = at + length + 1;
     }
-    out.push_str(rest);
+    out.push_str(&text[from..]);
     out
 }
 

@@ -5,6 +5,8 @@
 pub(super) struct Level {
     /// As messages call it.
     pub what: &'static str,
+    /// Where a key of it is written.
+    pub header: &'static str,
     /// How deep it lies: a key of an outer table that stands in an inner one was most likely caught by a header above it.
     pub depth: u8,
     pub keys: &'static [&'static str],
@@ -12,6 +14,7 @@ pub(super) struct Level {
 
 pub(super) const FILE: Level = Level {
     what: "the file",
+    header: "top of the file",
     depth: 0,
     keys: &[
         "version",
@@ -32,35 +35,60 @@ pub(super) const FILE: Level = Level {
 /// A file that is included; the rest stands in the main file.
 pub(super) const INCLUDED: Level = Level {
     what: "an included file",
+    header: "top of the file",
     depth: 0,
     keys: &["version", "databases", "topics", "validators", "enrichers", "routes"],
 };
 
-pub(super) const KAFKA: Level =
-    Level { what: "`[kafka]`", depth: 1, keys: &["bootstrap_servers", "properties", "consumer", "producer"] };
+pub(super) const KAFKA: Level = Level {
+    what: "`[kafka]`",
+    header: "`[kafka]`",
+    depth: 1,
+    keys: &["bootstrap_servers", "properties", "consumer", "producer"],
+};
 
-pub(super) const REGISTRY: Level =
-    Level { what: "`[schema_registry]`", depth: 1, keys: &["url", "user", "password", "ca", "unknown_id_grace"] };
+pub(super) const REGISTRY: Level = Level {
+    what: "`[schema_registry]`",
+    header: "`[schema_registry]`",
+    depth: 1,
+    keys: &["url", "user", "password", "ca", "unknown_id_grace"],
+};
 
-pub(super) const DATABASE: Level =
-    Level { what: "a database", depth: 1, keys: &["url", "user", "password", "migrations"] };
+pub(super) const DATABASE: Level = Level {
+    what: "a database",
+    header: "`[databases.NAME]`",
+    depth: 1,
+    keys: &["url", "user", "password", "migrations"],
+};
 
-pub(super) const HTTP: Level = Level { what: "`[http]`", depth: 1, keys: &["listen"] };
+pub(super) const HTTP: Level = Level { what: "`[http]`", header: "`[http]`", depth: 1, keys: &["listen"] };
 
-pub(super) const TOPIC_SPEC: Level =
-    Level { what: "a topic of `[topics]`", depth: 1, keys: &["partitions", "replication", "config"] };
+pub(super) const TOPIC_SPEC: Level = Level {
+    what: "a topic of `[topics]`",
+    header: "`[topics.NAME]`",
+    depth: 1,
+    keys: &["partitions", "replication", "config"],
+};
 
-pub(super) const VALIDATOR: Level =
-    Level { what: "a validator", depth: 1, keys: &["schema", "unknown_fields", "bytes", "rules"] };
+pub(super) const VALIDATOR: Level = Level {
+    what: "a validator",
+    header: "`[validators.NAME]`",
+    depth: 1,
+    keys: &["schema", "unknown_fields", "bytes", "rules"],
+};
 
-pub(super) const RULE: Level = Level { what: "a rule", depth: 2, keys: &["check", "message", "on_fail"] };
+pub(super) const RULE: Level =
+    Level {
+        what: "a rule", header: "a rule, `{ check = …, … }`", depth: 2, keys: &["check", "message", "on_fail"]
+    };
 
-pub(super) const ENRICHER: Level = Level { what: "an enricher", depth: 1, keys: &["drop", "rename", "set", "lookup"] };
+pub(super) const ENRICHER: Level =
+    Level { what: "an enricher", header: "`[enrichers.NAME]`", depth: 1, keys: &["drop", "rename", "set", "lookup"] };
 
-pub(super) const ROUTE: Level = Level { what: "the route", depth: 1, keys: ROUTE_KEYS };
+pub(super) const ROUTE: Level = Level { what: "the route", header: "`[routes.NAME]`", depth: 1, keys: ROUTE_KEYS };
 
 /// `[defaults]` has the keys of a route.
-pub(super) const DEFAULTS: Level = Level { what: "`[defaults]`", depth: 1, keys: ROUTE_KEYS };
+pub(super) const DEFAULTS: Level = Level { what: "`[defaults]`", header: "`[defaults]`", depth: 1, keys: ROUTE_KEYS };
 
 const ROUTE_KEYS: &[&str] = &[
     "topic",
@@ -89,30 +117,35 @@ const ROUTE_KEYS: &[&str] = &[
 
 pub(super) const CASE: Level = Level {
     what: "a case",
+    header: "`[[routes.NAME.cases]]`",
     depth: 2,
     keys: &["name", "when_raw", "when", "validator", "schema", "enricher", "destination", "destinations"],
 };
 
 pub(super) const TOPIC: Level = Level {
     what: "a topic destination",
+    header: "`[routes.NAME.destination]`",
     depth: 3,
     keys: &["topic", "format", "schema", "record_key", "partition", "headers", "on_tombstone"],
 };
 
 pub(super) const TABLE: Level = Level {
     what: "a table destination",
+    header: "`[routes.NAME.destination]`",
     depth: 3,
     keys: &["database", "table", "for_each", "key_columns", "on_conflict", "newer_by", "on_tombstone", "columns"],
 };
 
-pub(super) const HEADERS: Level = Level { what: "`headers`", depth: 4, keys: &["drop", "set"] };
-pub(super) const RETRY: Level = Level { what: "`retry`", depth: 2, keys: &["initial", "max", "give_up_after"] };
-pub(super) const BREAKER: Level = Level { what: "`breaker`", depth: 2, keys: &["share", "min", "window"] };
-pub(super) const START: Level = Level { what: "`start`", depth: 2, keys: &["group"] };
+pub(super) const HEADERS: Level = Level { what: "`headers`", header: "`headers`", depth: 4, keys: &["drop", "set"] };
+pub(super) const RETRY: Level =
+    Level { what: "`retry`", header: "`retry`", depth: 2, keys: &["initial", "max", "give_up_after"] };
+pub(super) const BREAKER: Level =
+    Level { what: "`breaker`", header: "`breaker`", depth: 2, keys: &["share", "min", "window"] };
+pub(super) const START: Level = Level { what: "`start`", header: "`start`", depth: 2, keys: &["group"] };
 
 /// A place for records that are kept apart: dead letters, and those that no case took.
 pub(super) const APART: Level =
-    Level { what: "a place for dead letters", depth: 2, keys: &["topic", "database", "table"] };
+    Level { what: "a place for dead letters", header: "`dlq`", depth: 2, keys: &["topic", "database", "table"] };
 
 /// Where to look for the home of a key that stands in the wrong table; routes' own tables first.
 const HOMES: [&Level; 9] = [&ROUTE, &CASE, &TABLE, &TOPIC, &VALIDATOR, &RULE, &ENRICHER, &FILE, &KAFKA];

@@ -143,6 +143,9 @@ impl Ways<'_> {
         let decoded = self.decoded(self.route, self.route);
         let placed = self.destinations(self.route, decoded.as_ref().map(|d| (&d.fields, d)));
         let Some(placed) = placed else {
+            if ["destination", "destinations"].iter().any(|key| self.route.cx.is_misplaced(self.route.place, key)) {
+                return;
+            }
             self.route.cx.report(
                 Problem::error("nothing-to-do", self.route.place, format!("{} has no destination", self.route.what))
                     .help("write `destination = { topic = \"NAME\" }` or `destination = { database = \"NAME\", table = \"NAME\" }`"),
@@ -253,7 +256,8 @@ impl Ways<'_> {
             (Some(name), _) if other("validator", "schema") => self.validators.find(holder.cx, &name),
             (_, Some(name)) => validators::bare(holder.cx, &name, self.around.schemas),
             _ => {
-                if holder.value("validator").or(holder.value("schema")).is_none() {
+                let said = holder.value("validator").or(holder.value("schema")).is_some();
+                if !said && !["validator", "schema"].iter().any(|key| holder.cx.is_misplaced(what.place, key)) {
                     holder.cx.report(
                         Problem::error("missing-key", what.place, format!("{} has no `validator`", what.what))
                             .help("write `validator = \"NAME\"`, or, without rules, `schema = \"namespace.Name\"`"),

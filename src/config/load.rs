@@ -1,6 +1,7 @@
 //! From a path to a [`Plan`], or to every reason why there is none.
 
 use super::{
+    between,
     context::{Context, Options},
     document::{Entry, Table},
     enrichers,
@@ -45,7 +46,7 @@ pub fn load(path: &Path, options: Options<'_>) -> Result<Loaded, std::io::Error>
 
 fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     // A text that is no TOML may lack anything: what follows from that is not worth telling.
-    if cx.has_errors() {
+    if files.broken {
         return None;
     }
     files.check_shape(cx);
@@ -56,24 +57,33 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     let enrichers = enrichers::read(cx, &enricher_entries);
     main.require("app", "write `app = \"NAME\"`: it prefixes consumer groups and transactional ids");
     let app = main.text("app").unwrap_or_default();
-    let named = Named { app: &app, databases: &databases, schemas, validators: &validators, enrichers: &enrichers };
+    let registry = settings::registry(&main);
+    let named = Named {
+        app: &app,
+        registry: main.value("schema_registry").is_some(),
+        databases: &databases,
+        schemas,
+        validators: &validators,
+        enrichers: &enrichers,
+    };
     let routes = routes(cx, files, &main, &named);
-    for section in ["validators", "enrichers"] {
-        unused(cx, section, &files.named(cx, section));
-    }
-    Some(Plan {
+    let plan = Plan {
         kafka: settings::kafka(&main),
-        registry: settings::registry(&main),
+        registry,
         http: settings::http(&main),
         topics: settings::topics(cx, &files.named(cx, "topics")),
         app,
         databases,
-        routes: routes?,
-    })
+        routes,
+    };
+    // While a name is misspelled somewhere, what is not used says nothing.
+    for section in ["validators", "enrichers"].into_iter().filter(|_| !cx.has_errors()) {
+        unused(cx, section, &files.named(cx, section));
+    }
+    Some(plan)
 }
 
-/// Every route; `None` when one has problems, though all have been read.
-fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>) -> Option<Vec<Route>> {
+fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>) -> Vec<Route> {
     let defaults = main.section("defaults", "`[defaults]`");
     if let Some(defaults) = &defaults {
         defaults.only(&keys::DEFAULTS);
@@ -85,21 +95,18 @@ fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>
         );
     }
     let read = |entry: &&Entry| route(cx, entry, defaults.as_ref().map(|d| d.table), named);
-    let routes: Vec<Option<(Route, Place)>> = entries.iter().map(read).collect();
-    let whole: Vec<(Route, Place)> = routes.iter().flatten().cloned().collect();
-    routes::check_groups(cx, &whole);
-    (whole.len() == routes.len()).then(|| whole.into_iter().map(|(route, _)| route).collect())
+    let routes: Vec<(Route, Place)> = entries.iter().filter_map(read).collect();
+    between::check_groups(cx, &routes);
+    routes.into_iter().map(|(route, _)| route).collect()
 }
 
 fn route(cx: &Context<'_>, entry: &Entry, defaults: Option<&Table>, named: &Named<'_>) -> Option<(Route, Place)> {
     let what = format!("route `{}`", entry.key);
-    let Some(table) = routes::with_defaults(entry, defaults) else {
-        // Reports the wrong type.
-        Section::of(cx, &entry.value, what, entry.key_place)?;
-        return None;
-    };
+    // Reports a value that is no table.
+    Section::of(cx, &entry.value, what.as_str(), entry.key_place)?;
+    let table = routes::with_defaults(entry, defaults)?;
     let section = Section { cx, table: &table, what, place: entry.key_place };
-    Some((routes::read(&section, &entry.key, named)?, entry.key_place))
+    Some((routes::read(&section, &entry.key, named), entry.key_place))
 }
 
 fn unused(cx: &Context<'_>, section: &'static str, entries: &[&Entry]) {

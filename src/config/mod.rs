@@ -24,8 +24,11 @@ mod topic;
 mod destinations;
 mod apart;
 mod lanes;
+mod between;
 mod routes;
 mod load;
+#[cfg(test)]
+mod tests;
 pub mod diagnostics;
 
 pub use context::Options;

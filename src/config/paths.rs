@@ -93,7 +93,7 @@ fn describe(schema: &Schema, node: NodeId, depth: u8) -> String {
             let words: Vec<String> = rest.into_iter().map(inner).chain(nulls.first().map(|_| "null".into())).collect();
             words.join(" or ")
         }
-        (kind, _) => primitive_name(kind).into(),
+        (kind, _) => kind_name(kind).into(),
     }
 }
 
@@ -111,7 +111,8 @@ fn logical_name(logical: Logical) -> &'static str {
     }
 }
 
-fn primitive_name(kind: &Kind) -> &'static str {
+/// `record`, `enum`, `long`, …
+pub(super) fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Null => "null",
         Kind::Boolean => "boolean",

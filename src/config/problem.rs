@@ -123,6 +123,14 @@ impl Sources {
         text.get(place.start as usize..place.end as usize).unwrap_or("")
     }
 
+    /// The whole line on which a place begins.
+    pub(super) fn line(&self, place: Place) -> &str {
+        let text = self.get(place.file).map_or("", |s| s.text.as_str());
+        let at = text.floor_char_boundary(place.start as usize);
+        let begins = text[..at].rfind('\n').map_or(0, |i| i + 1);
+        text[begins..].lines().next().unwrap_or("")
+    }
+
     /// Line and column of a place's start, both from 1; columns count characters.
     pub fn line_column(&self, place: Place) -> (usize, usize) {
         let text = self.get(place.file).map_or("", |s| s.text.as_str());

@@ -1,9 +1,8 @@
 //! Routes: what `[defaults]` says where they say nothing, and each of their keys.
 
 use super::{
-    apart,
-    context::Context,
-    destinations::{self, Around, Domain, Placed},
+    apart, between,
+    destinations::{Around, Domain},
     document::{Entry, Kind, Table, Value},
     enrichers::Enrichers,
     expressions, keys, lanes,
@@ -19,6 +18,8 @@ use std::{collections::BTreeMap, time::Duration};
 /// Everything that routes name.
 pub(super) struct Named<'a> {
     pub app: &'a str,
+    /// Whether there is a schema registry.
+    pub registry: bool,
     pub databases: &'a BTreeMap<String, Database>,
     pub schemas: &'a Schemas,
     pub validators: &'a Validators,
@@ -53,14 +54,14 @@ fn name_route(value: &mut Value, route: &str) {
     }
 }
 
-/// Reads a route. `None` when it has problems.
-pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Option<Route> {
+/// Reads a route. What has problems is a placeholder in it: there will be no plan.
+pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Route {
     let cx = route.cx;
     route.only(&keys::ROUTE);
     let topics = topics(route);
     let format = route.choice("format", &[("avro", Format::Avro), ("json", Format::Json)]).unwrap_or(Format::Avro);
     let key = key_format(route);
-    let where_raw = route.value("where_raw").map(|v| expressions::raw(cx, v, format == Format::Json));
+    let where_raw = route.value("where_raw").and_then(|v| expressions::raw(cx, v, format == Format::Json));
     let around = Around {
         schemas: named.schemas,
         databases: named.databases,
@@ -77,15 +78,13 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Option
     let (lanes, placed) = lanes::read(&ways);
     let dlq = apart::dlq(route, named.databases);
     let otherwise = apart::otherwise(route, named.databases);
-    destinations::refuse_mixed_tombstones(cx, &placed);
-    let domain = one_domain(route, &placed);
-    check_apart(route, domain.as_ref(), dlq.as_ref(), otherwise.as_ref());
-    check_loops(route, &topics, &placed, dlq.as_ref(), otherwise.as_ref());
-    let where_raw = match where_raw {
-        Some(checked) => Some(checked?),
-        None => None,
-    };
-    Some(Route {
+    let domain = between::one_domain(route, &placed);
+    between::check_apart(route, domain.as_ref(), dlq.as_ref(), otherwise.as_ref());
+    between::check_loops(route, &topics, &placed, dlq.as_ref(), otherwise.as_ref());
+    if !named.registry {
+        between::check_registry(route, format, key, &placed);
+    }
+    Route {
         name: name.to_owned(),
         topics,
         format,
@@ -95,15 +94,15 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Option
         on_position_lost: on_position_lost(route),
         where_raw,
         lanes,
-        otherwise: otherwise?,
-        dlq: dlq?,
+        otherwise: otherwise.unwrap_or(Otherwise::DeadLetter),
+        dlq: dlq.unwrap_or(Dlq::Stop),
         delivery: delivery(route, domain.as_ref()),
         workers: route.integer("workers", 1..=1024).unwrap_or(1) as u16,
         retry: retry(route),
         breaker: breaker(route),
         commit_interval: route.duration("commit_interval").unwrap_or(Duration::from_millis(100)),
         fk_wait: route.duration("fk_wait").unwrap_or(Duration::from_secs(30)),
-    })
+    }
 }
 
 fn topics(route: &Section<'_>) -> Vec<String> {
@@ -239,102 +238,4 @@ fn delivery(route: &Section<'_>, domain: Option<&Domain>) -> Delivery {
         );
     }
     Delivery::ExactlyOnce
-}
-
-/// One transaction spans topics of the cluster, or tables of one database.
-fn one_domain(route: &Section<'_>, placed: &[Placed]) -> Option<Domain> {
-    let mut known = placed.iter().filter_map(|p| Some((p.domain.clone()?, p.place)));
-    let (first, place) = known.next()?;
-    if let Some((other, there)) = known.find(|(d, _)| *d != first) {
-        let message = format!("{} writes to {} and to {}", route.what, first.words(), other.words());
-        route.cx.report(
-            Problem::error("two-domains", there, message)
-                .also(place, first.words())
-                .label(other.words())
-                .help("one transaction cannot span both: make two routes on this topic, each with a group of its own"),
-        );
-    }
-    Some(first)
-}
-
-/// Dead letters in a table are part of the transaction of the rows.
-fn check_apart(route: &Section<'_>, domain: Option<&Domain>, dlq: Option<&Dlq>, otherwise: Option<&Otherwise>) {
-    let otherwise = match otherwise {
-        Some(Otherwise::Apart(place)) => Some(place),
-        _ => None,
-    };
-    for (key, place) in [("dlq", dlq), ("otherwise", otherwise)] {
-        let (Some(Dlq::Table { database, .. }), Some(domain)) = (place, domain) else { continue };
-        if *domain == Domain::Database(database.clone()) {
-            continue;
-        }
-        let at = route.value(key).map_or(route.place, |v| v.place);
-        let message = format!("`{key}` is a table of `{database}`, and {} writes to {}", route.what, domain.words());
-        let help = match domain {
-            Domain::Topics => "one transaction cannot span both: take a topic here".to_owned(),
-            Domain::Database(own) => format!("one transaction cannot span both: take a table of `{own}`, or a topic"),
-        };
-        route.cx.report(Problem::error("two-domains", at, message).help(help));
-    }
-}
-
-/// A route must not read what it writes.
-fn check_loops(
-    route: &Section<'_>,
-    topics: &[String],
-    placed: &[Placed],
-    dlq: Option<&Dlq>,
-    otherwise: Option<&Otherwise>,
-) {
-    use super::plan::Destination;
-    let cx = route.cx;
-    let at = |key: &str| route.value(key).map_or(route.place, |v| v.place);
-    let mut written = Vec::new();
-    for p in placed {
-        let Some(Destination::Topic(t)) = &p.destination else { continue };
-        written.push(&t.topic);
-        if topics.contains(&t.topic) {
-            let message = format!("{} writes to `{}`, which it reads", route.what, t.topic);
-            cx.report(
-                Problem::error("loop", p.place, message)
-                    .also(at("topic"), "read here")
-                    .help("its records would come back for ever: write to another topic"),
-            );
-        }
-    }
-    let otherwise = match otherwise {
-        Some(Otherwise::Apart(place)) => Some(place),
-        _ => None,
-    };
-    for (key, place) in [("dlq", dlq), ("otherwise", otherwise)] {
-        let Some(Dlq::Topic(topic)) = place else { continue };
-        let message = if topics.contains(topic) {
-            format!("`{key}` is `{topic}`, which the route reads")
-        } else if written.contains(&topic) {
-            format!("`{key}` is `{topic}`, which the route writes its good records to")
-        } else {
-            continue;
-        };
-        cx.report(
-            Problem::error("loop", at(key), message).help("records that are kept apart need a topic of their own"),
-        );
-    }
-}
-
-/// Two routes of one group would share the partitions of a topic that both are to read whole.
-pub(super) fn check_groups(cx: &Context<'_>, routes: &[(Route, super::problem::Place)]) {
-    for (i, (route, place)) in routes.iter().enumerate() {
-        for (other, first) in &routes[..i] {
-            let shared = route.topics.iter().find(|t| other.topics.contains(t));
-            if let (Some(topic), true) = (shared, route.group == other.group) {
-                let message = format!(
-                    "routes `{}` and `{}` read `{topic}` as one group `{}`",
-                    other.name, route.name, route.group
-                );
-                cx.report(Problem::error("shared-group", *place, message).also(*first, "the other route").help(
-                    "each would see only some of the records: give one of them another `group`, or leave it out",
-                ));
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    paths::type_name,
+    paths::kind_name,
     problem::{Place, Problem, Severity},
     section::{Name, unknown_name},
 };
@@ -35,7 +35,8 @@ impl Schemas {
         }
         let schema = self.catalog.get(&name.text)?;
         if schema.record().is_none() {
-            let message = format!("`{}` is no record, but {}", name.text, type_name(&schema, schema.root()));
+            let message =
+                format!("`{}` is no record, but an Avro {}", name.text, kind_name(schema.kind(schema.root())));
             cx.report(Problem::error("not-a-record", name.place, message).help("the value of a topic is a record"));
             return None;
         }

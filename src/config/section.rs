@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
 
     pub(super) fn require(&self, key: &str, help: &str) -> Option<&'a Value> {
         let value = self.value(key);
-        if value.is_none() {
+        if value.is_none() && !self.cx.is_misplaced(self.place, key) {
             let message = format!("{} has no `{key}`", self.what);
             self.cx.report(Problem::error("missing-key", self.place, message).help(help));
         }
@@ -105,7 +105,10 @@ impl<'a> Section<'a> {
         match value.kind {
             Kind::Integer(n) if range.contains(&n) => Some(n),
             Kind::Integer(n) => {
-                let message = format!("`{key}` is {n}, outside {} to {}", range.start(), range.end());
+                let message = match *range.end() {
+                    i64::MAX => format!("`{key}` is {n}, and has to be at least {}", range.start()),
+                    end => format!("`{key}` is {n}, outside {} to {end}", range.start()),
+                };
                 self.cx.report(Problem::error("out-of-range", value.place, message));
                 None
             }
@@ -134,6 +137,10 @@ impl<'a> Section<'a> {
 
     pub(super) fn section(&self, key: &str, what: impl Into<String>) -> Option<Section<'a>> {
         let entry = self.table.entry(key)?;
+        if !matches!(entry.value.kind, Kind::Table(_)) {
+            wrong_type(self.cx, &entry.value, "a table", &format!("write `{key} = {{ … }}`"));
+            return None;
+        }
         Section::of(self.cx, &entry.value, what, entry.key_place)
     }
 
@@ -148,20 +155,37 @@ impl<'a> Section<'a> {
 
     fn unknown_key(&self, key: &str, place: Place, level: &Level) {
         let near = nearest(key, level.keys.iter().copied());
+        let home = keys::home(key, level);
         let problem = Problem::error("unknown-key", place, format!("{} has no key `{key}`", level.what));
-        self.cx.report(match (keys::home(key, level), near) {
+        self.cx.report(match (home, near) {
             (Some(home), _) if home.depth < level.depth => {
+                self.cx.mark_misplaced(place, key);
                 problem.label(format!("a key of {}", home.what)).help(format!(
-                    "in TOML a key belongs to the header above it: write `{key}` before the header of {}",
-                    level.what
+                    "in TOML a key belongs to the header above it: write `{key}` above {}",
+                    self.header(level)
                 ))
             }
-            (Some(home), _) => {
-                problem.label(format!("a key of {}", home.what)).help(format!("move `{key}` into {}", home.what))
+            (_, Some(near)) => {
+                self.cx.mark_misplaced(place, near);
+                problem.help(format!("did you mean `{near}`?"))
             }
-            (None, Some(near)) => problem.help(format!("did you mean `{near}`?")),
-            (None, None) => problem.help(format!("its keys are {}", level.keys.join(", "))),
+            (Some(home), None) => {
+                problem.label(format!("a key of {}", home.what)).help(format!("move `{key}` into {}", home.header))
+            }
+            (None, None) if level.what == keys::KAFKA.what => {
+                problem.help("librdkafka's own properties stand in `[kafka.properties]`, each name in quotes")
+            }
+            (None, None) => problem.help(format!("known keys: {}", level.keys.join(", "))),
         });
+    }
+
+    /// The header of this table as it is written, or, of an inline table, what it is.
+    fn header(&self, level: &Level) -> String {
+        let sources = self.cx.sources();
+        match sources.line(self.place).trim() {
+            line if line.starts_with('[') => format!("`{}`", line.split('#').next().unwrap_or(line).trim()),
+            _ => level.what.to_owned(),
+        }
     }
 }
 
@@ -196,8 +220,8 @@ pub(super) fn unknown_name<'n>(
     let known: Vec<&str> = known.into_iter().collect();
     let help = match nearest(&name.text, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => format!("there is no {kind} yet"),
-        None if known.len() <= 12 => format!("there is {}", known.join(", ")),
+        None if known.is_empty() => format!("no {kind} is defined"),
+        None if known.len() <= 12 => format!("known: {}", known.join(", ")),
         None => String::new(),
     };
     cx.report(Problem::error(code, name.place, format!("there is no {kind} `{}`", name.text)).help(help));

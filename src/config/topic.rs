@@ -120,11 +120,16 @@ fn type_mismatch(place: Place, record: &str, field: &str, misfit: &fit::Misfit) 
         return problem
             .help(format!("let {record} take null, or set `{field}` in an enricher: `has({field}) ? {field} : …`"));
     }
-    if misfit.found.starts_with("decimal") && misfit.wanted.starts_with("decimal") {
+    if let (Some(_), Some(scale)) = (decimal_scale(&misfit.found), decimal_scale(&misfit.wanted)) {
         return problem
-            .help(format!("losing scale has to be said: set `{field}` in an enricher with `round({field}, …)`"));
+            .help(format!("losing digits has to be said, in an enricher: `{field} = \"round({field}, {scale})\"`"));
     }
     problem.help(format!("convert `{field}` in an enricher, or change its type in {record}"))
+}
+
+/// The scale in a name as `decimal(12,2)`.
+fn decimal_scale(name: &str) -> Option<&str> {
+    name.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',').map(|(_, scale)| scale)
 }
 
 fn no_source(

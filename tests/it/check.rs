@@ -104,7 +104,7 @@ fn json_tells_every_problem_with_its_place() {
     assert_eq!(problem["code"], "unknown-name");
     assert_eq!(problem["file"], "routes.toml");
     let place: Vec<_> = ["line", "column", "end_line", "end_column"].map(|k| problem[k].as_u64().unwrap()).into();
-    assert_eq!(place, [10, 13, 10, 20]);
+    assert_eq!(place, [13, 13, 13, 20]);
     fs::remove_dir_all(workspace).unwrap();
 }
 
