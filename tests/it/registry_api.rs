@@ -158,6 +158,7 @@ fn bad_requests_get_their_code_and_the_registry_goes_on() {
             json!({ "schema": "\"shop.None\"", "references": [{ "name": "shop.None", "subject": "x", "version": 1 }] }),
             42201,
         ),
+        (schema(&format!(r#"{{"type":"string","doc":"{}"}}"#, "x".repeat(1 << 20))), 42201),
         (json!({ "schema": 7 }), 400),
         (json!([1, 2]), 400),
         (json!({ "schema": v1(), "doc": "x".repeat(10 << 20) }), 413),

@@ -23,19 +23,22 @@ use self::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// A registry; clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: State,
-    store: Option<Store>,
+    /// What every reader sees. It is replaced whole, so that no reader waits for a change: neither for the disk nor for
+    /// the check of a large schema.
+    state: Mutex<Arc<State>>,
+    /// Held by whoever changes something, from its decision until the change is seen.
+    changing: Mutex<Option<Store>>,
 }
 
 impl Registry {
@@ -54,24 +57,32 @@ impl Registry {
         for event in events {
             state.apply(event);
         }
-        Ok(Registry { inner: Arc::new(Mutex::new(Inner { state, store: Some(store) })) })
+        let inner = Inner { state: Mutex::new(Arc::new(state)), changing: Mutex::new(Some(store)) };
+        Ok(Registry { inner: Arc::new(inner) })
     }
 
-    /// Reads under the lock.
     fn read<T>(&self, f: impl FnOnce(&State) -> Result<T, Problem>) -> Result<T, Problem> {
-        f(&self.inner.lock().unwrap_or_else(PoisonError::into_inner).state)
+        let state = lock(&self.inner.state).clone();
+        f(&state)
     }
 
-    /// Decides on a change under the lock, and makes it: in the file first, so that what is answered stands.
+    /// Decides on a change, and makes it: in the file first, so that what is answered stands.
     fn change<T>(&self, f: impl FnOnce(&State) -> Result<(T, Option<Event>), Problem>) -> Result<T, Problem> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, event) = f(&inner.state)?;
+        let mut store = lock(&self.inner.changing);
+        let mut state = lock(&self.inner.state).clone();
+        let (answer, event) = f(&state)?;
         if let Some(event) = event {
-            if let Some(store) = &mut inner.store {
+            if let Some(store) = &mut *store {
                 store.append(&event).map_err(Problem::store)?;
             }
-            inner.state.apply(event);
+            Arc::make_mut(&mut state).apply(event);
+            *lock(&self.inner.state) = state;
         }
         Ok(answer)
     }
+}
+
+/// Nothing is left half changed by a thread that panics: the state is replaced as a whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,10 @@
 use super::{problem::Problem, text};
 use crate::schema::{Schema, compatibility::Level};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 pub type Version = u32;
 
@@ -110,11 +113,15 @@ pub struct Entry {
 }
 
 /// What makes two schemas the same: their text whatever its layout, and what they refer to.
-type Identity = (String, Vec<Reference>);
+type Identity = (Arc<str>, Vec<Reference>);
 
-#[derive(Debug, Default)]
+/// The largest schema with everything it refers to, in bytes. Confluent's registry keeps schemas in a topic, whose records
+/// have the same bound.
+const MAX_SCHEMA: usize = 1 << 20;
+
+#[derive(Clone, Debug, Default)]
 pub struct State {
-    schemas: BTreeMap<u32, Stored>,
+    schemas: BTreeMap<u32, Arc<Stored>>,
     ids: HashMap<Identity, u32>,
     last_id: u32,
     subjects: BTreeMap<String, BTreeMap<Version, Entry>>,
@@ -129,8 +136,8 @@ impl State {
         match event {
             Event::Registered { subject, version, id, schema, references } => {
                 self.last_id = self.last_id.max(id);
-                self.ids.insert((text::identity(&schema), references.clone()), id);
-                self.schemas.entry(id).or_insert(Stored { text: schema, references });
+                self.ids.insert((text::identity(&schema).into(), references.clone()), id);
+                self.schemas.entry(id).or_insert_with(|| Arc::new(Stored { text: schema, references }));
                 self.subjects.entry(subject).or_default().insert(version, Entry { id, deleted: false });
             }
             Event::Deleted { subject, versions, permanent } => self.delete(&subject, &versions, permanent),
@@ -167,12 +174,12 @@ impl State {
 
     /// The id of this schema, if any subject has it, and the next free one.
     pub(super) fn id(&self, text: &str, references: &[Reference]) -> (Option<u32>, u32) {
-        let id = self.ids.get(&(text::identity(text), references.to_vec())).copied();
+        let id = self.ids.get(&(text::identity(text).into(), references.to_vec())).copied();
         (id, self.last_id.saturating_add(1))
     }
 
     pub(super) fn schema(&self, id: u32) -> Result<&Stored, Problem> {
-        self.schemas.get(&id).ok_or_else(|| Problem::no_schema(&format!("Schema {id}")))
+        self.schemas.get(&id).map(|s| &**s).ok_or_else(|| Problem::no_schema(&format!("Schema {id}")))
     }
 
     /// The subjects with at least one version that is not deleted; with `deleted`, all.
@@ -230,6 +237,7 @@ impl State {
         let mut wanted: Vec<&Reference> = references.iter().collect();
         let mut seen = BTreeSet::new();
         let mut texts: Vec<&str> = Vec::new();
+        let mut size = text.len();
         while let Some(r) = wanted.pop() {
             if !seen.insert((&r.subject, r.version)) {
                 continue;
@@ -245,6 +253,10 @@ impl State {
             };
             texts.push(&stored.text);
             wanted.extend(&stored.references);
+            size += stored.text.len();
+        }
+        if size > MAX_SCHEMA {
+            return Err(Problem::bad_schema(format!("with what it refers to it is larger than {MAX_SCHEMA} bytes")));
         }
         Schema::parse_with(text, &texts).map_err(|problems| {
             let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
