@@ -1,7 +1,7 @@
 //! JSON with the place of every value, which serde_json does not tell: a problem inside an .avsc gets its line and caret.
 
 use super::problem::Problem;
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 /// Deepest nesting of arrays and objects; a schema that `to_json` writes stays below it.
 const MAX_DEPTH: usize = 400;
@@ -187,9 +187,10 @@ impl Reader<'_> {
             return Ok(Value::Object(members));
         }
         loop {
-            members.push(self.member(&members)?);
+            members.push(self.member()?);
             self.space();
             if self.eat(b'}') {
+                unique(&members)?;
                 return Ok(Value::Object(members));
             }
             if !self.eat(b',') {
@@ -198,7 +199,7 @@ impl Reader<'_> {
         }
     }
 
-    fn member(&mut self, earlier: &[Member]) -> Result<Member, Problem> {
+    fn member(&mut self) -> Result<Member, Problem> {
         self.space();
         let start = self.at;
         if self.peek() != Some(b'"') {
@@ -206,9 +207,6 @@ impl Reader<'_> {
         }
         let key = self.string()?;
         let key_span = start..self.at;
-        if earlier.iter().any(|m| m.key == key) {
-            return Err(Problem::error(key_span, "duplicate-key", format!("the key \"{key}\" stands twice")));
-        }
         self.space();
         if !self.eat(b':') {
             return Err(self.unexpected("`:`"));
@@ -251,6 +249,16 @@ impl Reader<'_> {
         serde_json::from_str(quoted).map_err(|_| {
             Problem::error(start..self.at, "malformed-json", "a string with an escape that JSON does not have")
         })
+    }
+}
+
+fn unique(members: &[Member]) -> Result<(), Problem> {
+    let mut seen = HashSet::with_capacity(members.len());
+    match members.iter().find(|m| !seen.insert(&m.key)) {
+        Some(Member { key, key_span, .. }) => {
+            Err(Problem::error(key_span.clone(), "duplicate-key", format!("the key \"{key}\" stands twice")))
+        }
+        None => Ok(()),
     }
 }
 

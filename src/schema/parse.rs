@@ -10,7 +10,10 @@ use super::{
     names::{COMPLEX, PRIMITIVES, is_full_name, is_name, namespace, nearest, primitive, qualify},
     problem::{Problem, line},
 };
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 /// A byte range of one of the texts.
 #[derive(Clone, Debug)]
@@ -208,7 +211,7 @@ impl<'t> Reader<'t> {
 
     fn enumeration(&mut self, json: &Json, enclosing: &str) -> NodeId {
         let (id, name, _) = self.define(json, enclosing, "enum");
-        let mut symbols: Vec<String> = Vec::new();
+        let (mut symbols, mut seen) = (Vec::new(), HashSet::new());
         let listed = match json.get("symbols").map(|s| &s.value) {
             Some(Value::Array(listed)) => listed.as_slice(),
             _ => {
@@ -221,7 +224,7 @@ impl<'t> Reader<'t> {
         for item in listed {
             let problem = match item.as_str() {
                 Some(s) if !is_name(s) => format!("the symbol \"{s}\" is not a name"),
-                Some(s) if symbols.iter().any(|o| o == s) => format!("the symbol \"{s}\" stands twice"),
+                Some(s) if !seen.insert(s) => format!("the symbol \"{s}\" stands twice"),
                 Some(s) => {
                     symbols.push(s.to_owned());
                     continue;
@@ -232,7 +235,7 @@ impl<'t> Reader<'t> {
             self.spoil(id);
         }
         let default = json.get("default").and_then(|d| {
-            let known = d.as_str().filter(|s| symbols.iter().any(|o| o == s));
+            let known = d.as_str().filter(|s| seen.contains(s));
             if known.is_none() {
                 let near = d.as_str().and_then(|s| nearest(s, symbols.iter().map(String::as_str)));
                 let help = near.map_or(String::new(), |n| format!("did you mean \"{n}\"?"));
@@ -257,13 +260,13 @@ impl<'t> Reader<'t> {
                 &[]
             }
         };
-        let mut fields: Vec<Field> = Vec::new();
+        let (mut fields, mut seen) = (Vec::new(), HashSet::new());
         for item in listed {
             let Some((field, at, default)) = self.field(item, &space) else {
                 self.spoil(id);
                 continue;
             };
-            if fields.iter().any(|f| f.name == field.name) {
+            if !seen.insert(field.name.clone()) {
                 self.error(&at, "duplicate-field", format!("the field \"{}\" stands twice", field.name), "");
                 self.spoil(id);
                 continue;

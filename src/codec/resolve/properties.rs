@@ -178,7 +178,7 @@ fn narrow_unions(t: &Json) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_apache_avro_resolves_resolves_to_the_same_value(pair in pairs().prop_filter("apache-avro's part of the rules", apache_resolves)) {
