@@ -13,6 +13,7 @@ mod jobs_states;
 mod readme;
 mod registry_api;
 mod registry_client;
+mod registry_command;
 mod run_bad_input;
 mod run_crash;
 mod run_start;
