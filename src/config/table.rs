@@ -206,12 +206,26 @@ fn on_tombstone(
             "nothing says which row a tombstone deletes".into(),
             "write `key_columns`: a tombstone is a key alone, and deletes the row of that key",
         ),
+        OnTombstone::Delete if columns.is_some_and(|c| !versioned(section, c)) => refuse(
+            "a tombstone has no fields, so nothing says whether it is newer than the row".into(),
+            "let `newer_by` name a timestamp, with which the tombstone's own is compared, or leave one of the two out",
+        ),
         OnTombstone::Delete => match columns.map_or(Ok(()), |c| readable(around.key, key, c)) {
             Ok(()) => Some(chosen),
             Err((message, help)) => refuse(message, help),
         },
         _ => Some(chosen),
     }
+}
+
+/// Whether `newer_by`, where there is one, is a column that a tombstone's timestamp is compared with.
+fn versioned(section: &Section<'_>, columns: &[Column]) -> bool {
+    let Some(newer) = section.name("newer_by") else { return true };
+    let column = columns.iter().find(|c| c.name == newer.text);
+    column.is_none_or(|c| {
+        let logical = c.schema.node(paths::present(&c.schema, c.node)).logical;
+        matches!(logical, Some(Logical::TimestampMillis | Logical::TimestampMicros))
+    })
 }
 
 /// Whether a record's key gives the key columns of the row to delete.

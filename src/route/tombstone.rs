@@ -9,11 +9,11 @@ use super::{
     program::{destinations, value_node},
 };
 use crate::{
-    codec::{JsonOptions, JsonReader, JsonWriter, NULL},
+    codec::{JsonOptions, JsonReader, JsonWriter, NULL, write},
     config::{Destination, KeyFormat, OnTombstone, Route, TableDestination},
     failure::{Failure, Stage},
     record::Record,
-    schema::{Schema, framing},
+    schema::{Logical, Schema, framing},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::sync::Arc;
@@ -28,7 +28,15 @@ enum Action {
     Forward,
     Filter,
     DeadLetter,
-    Delete { columns: usize, keys: Vec<KeyColumn> },
+    Delete { columns: usize, keys: Vec<KeyColumn>, version: Option<Version> },
+}
+
+/// The `newer_by` column, a timestamp: a tombstone has no fields, so its own timestamp says how new it is.
+#[derive(Clone, Copy)]
+struct Version {
+    column: usize,
+    /// The column's units in a millisecond.
+    unit: i64,
 }
 
 /// Reads one key column's value out of the record's key.
@@ -48,7 +56,7 @@ impl Tombstones {
             match (on, table) {
                 (OnTombstone::Forward, None) => Action::Forward,
                 (OnTombstone::Delete, Some(table)) => {
-                    Action::Delete { columns: table.columns.len(), keys: key_columns(table) }
+                    Action::Delete { columns: table.columns.len(), keys: key_columns(table), version: version(table) }
                 }
                 (OnTombstone::DeadLetter, _) => Action::DeadLetter,
                 _ => Action::Filter,
@@ -67,6 +75,18 @@ fn key_columns(table: &TableDestination) -> Vec<KeyColumn> {
         KeyColumn { name: c.name.clone(), column, reader }
     })
     .collect()
+}
+
+fn version(table: &TableDestination) -> Option<Version> {
+    let newer = table.newer_by.as_ref()?;
+    let column = table.columns.iter().position(|c| c.name == *newer)?;
+    let c = &table.columns[column];
+    let unit = match c.schema.node(value_node(&c.schema, c.node)).logical? {
+        Logical::TimestampMillis => 1,
+        Logical::TimestampMicros => 1_000,
+        _ => return None,
+    };
+    Some(Version { column, unit })
 }
 
 impl Program {
@@ -97,11 +117,15 @@ impl Program {
                     return Err(Failure::new(Stage::Frame, "unexpected-tombstone", why).into());
                 }
                 Action::Forward => {}
-                Action::Delete { columns, keys } => {
+                Action::Delete { columns, keys, version } => {
                     let json = key_as_json(*key, record, known, wants)?;
                     out.slots.resize(out.slots.len() + *columns, NULL);
                     for k in keys {
                         out.slots[row.slots as usize + k.column] = k.read(&json, &mut out.out)?;
+                    }
+                    if let (Some(version), Some(timestamp)) = (version, record.timestamp) {
+                        out.slots[row.slots as usize + version.column] = out.out.len() as u32;
+                        write::long(&mut out.out, timestamp.saturating_mul(version.unit));
                     }
                 }
             }

@@ -5,6 +5,7 @@ use crate::{
     registry_api::Served,
 };
 use pointsman::{
+    config,
     generate::{Expect, Generated, Job, Recipe},
     registry::server::Registry,
 };
@@ -40,7 +41,22 @@ impl Shipped {
             .variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers())
             .variable("SCHEMA_REGISTRY_URL", &registry.url)
             .variable("HTTP_LISTEN", "127.0.0.1:0");
-        Shipped { project, registry, topics: names }
+        let shipped = Shipped { project, registry, topics: names };
+        shipped.register_destinations();
+        shipped
+    }
+
+    /// Registers what the routes write to these topics: `run` expects its subjects to be there.
+    fn register_destinations(&self) {
+        let loaded = config::load(&self.project.folder.join("routes.toml"), config::Options::default()).unwrap();
+        let branches = loaded.plan.unwrap().routes.into_iter().flat_map(|r| r.lanes).flat_map(|l| l.branches);
+        for destination in branches.flat_map(|b| b.destinations) {
+            if let config::Destination::Topic(topic) = destination
+                && let Some((name, _)) = self.topics.iter().find(|(_, own)| **own == topic.topic)
+            {
+                self.register(name, &serde_json::from_str(&topic.schema_text).unwrap());
+            }
+        }
     }
 
     pub fn variable(mut self, name: &str, value: &str) -> Shipped {
