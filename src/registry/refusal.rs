@@ -88,10 +88,15 @@ pub(super) fn refusal(url: &str, e: &SRCError) -> Refusal {
             "check [schema_registry] url: something other than a schema registry answers there",
         ),
         (None, Some(e)) if e.is_timeout() => retry(format!("schema registry {url} does not answer in time"), ""),
-        (None, Some(e)) => retry(
-            format!("schema registry {url} cannot be reached: {}", root(e)),
-            "start it, or check [schema_registry] url",
-        ),
+        (None, Some(e)) => {
+            let root = root(e);
+            let help = if root.contains("certificate") {
+                "set [schema_registry] ca to the certificates of the authority that signed the registry's"
+            } else {
+                "start it, or check [schema_registry] url"
+            };
+            retry(format!("schema registry {url} cannot be reached: {root}"), help)
+        }
         (None, None) => retry(format!("schema registry {url}: {}", e.error), ""),
     };
     Refusal::Setback(setback)
