@@ -15,10 +15,18 @@ pub struct Batch {
     pub records: MessageBatch,
     /// Partitions whose end was reached, with the position there: past control records and aborted ones.
     pub ends: Vec<(Partition, i64)>,
-    /// Partitions that stopped because the log does not hold their position any more, with that position.
-    pub gone: Vec<(Partition, i64)>,
+    /// Partitions that stopped because the log does not hold their position any more.
+    pub gone: Vec<Gone>,
     /// Everything else that a partition had to say.
     pub faults: Vec<Fault>,
+}
+
+/// A partition that stopped. It may do so at a position that a seek has left in the meantime: a stop in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    pub partition: Partition,
+    pub position: i64,
+    pub why: Fault,
 }
 
 /// Records as librdkafka holds them. Not `Sync`: reading a timestamp or a header is not promised to be free of writes.
@@ -202,15 +210,17 @@ impl Batch {
                 true => String::new(),
                 false => CStr::from_ptr(rd::rd_kafka_topic_name(m.rkt)).to_string_lossy().into_owned(),
             };
-            let place = (Partition::new(&topic, m.partition), m.offset);
+            let (partition, position) = (Partition::new(&topic, m.partition), m.offset);
+            let words = rd::rd_kafka_message_errstr(m);
+            let words = if words.is_null() { "".into() } else { CStr::from_ptr(words).to_string_lossy() };
+            let fault = |code| Fault::worded(code, format_args!("reading {partition} at {position}"), &words);
             match RDKafkaErrorCode::from(m.err) {
-                RDKafkaErrorCode::PartitionEOF => self.ends.push(place),
-                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.gone.push(place),
-                code => {
-                    let words = rd::rd_kafka_message_errstr(m);
-                    let words = if words.is_null() { "".into() } else { CStr::from_ptr(words).to_string_lossy() };
-                    self.faults.push(Fault::worded(code, format_args!("reading {}", place.0), &words));
+                RDKafkaErrorCode::PartitionEOF => self.ends.push((partition, position)),
+                code @ (RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    let why = fault(code);
+                    self.gone.push(Gone { partition, position, why });
                 }
+                code => self.faults.push(fault(code)),
             }
             rd::rd_kafka_message_destroy(message.as_ptr());
         }

@@ -13,6 +13,7 @@ use rdkafka::{
     types::{RDKafkaErrorCode, RDKafkaType},
 };
 use std::{
+    collections::BTreeMap,
     ffi::{CStr, c_char, c_int, c_void},
     mem::ManuallyDrop,
     ptr::NonNull,
@@ -72,7 +73,7 @@ impl Client {
             let id = rd::rd_kafka_clusterid(self.ptr(), millis(wait));
             if id.is_null() {
                 // Null says "not yet known" and "has none" alike: a broker that answers settles which.
-                self.metadata_answers(wait)?;
+                self.partition_counts(wait)?;
                 return Ok(None);
             }
             let copy = CStr::from_ptr(id).to_string_lossy().into_owned();
@@ -81,15 +82,22 @@ impl Client {
         }
     }
 
-    fn metadata_answers(&self, wait: Duration) -> Result<(), Fault> {
+    /// Every topic of the cluster, with its number of partitions.
+    pub fn partition_counts(&self, wait: Duration) -> Result<BTreeMap<String, i32>, Fault> {
         let mut metadata = std::ptr::null();
-        // SAFETY: the client is live; on success the metadata is ours to free.
+        // SAFETY: the client is live; on success the metadata is ours to free, and lives until then.
         unsafe {
-            let code = rd::rd_kafka_metadata(self.ptr(), 0, std::ptr::null_mut(), &mut metadata, millis(wait));
-            if !metadata.is_null() {
-                rd::rd_kafka_metadata_destroy(metadata);
-            }
-            self.answered(check(code, "cannot reach the cluster"))
+            let code = rd::rd_kafka_metadata(self.ptr(), 1, std::ptr::null_mut(), &mut metadata, millis(wait));
+            self.answered(check(code, "cannot reach the cluster"))?;
+            let all = &*metadata;
+            let topics = match usize::try_from(all.topic_cnt) {
+                Ok(count) if !all.topics.is_null() => std::slice::from_raw_parts(all.topics, count),
+                _ => &[],
+            };
+            let name = |t: &rd::rd_kafka_metadata_topic| CStr::from_ptr(t.topic).to_string_lossy().into_owned();
+            let counts = topics.iter().map(|t| (name(t), t.partition_cnt)).collect();
+            rd::rd_kafka_metadata_destroy(metadata);
+            Ok(counts)
         }
     }
 
@@ -202,7 +210,7 @@ impl Event {
             (words.to_string_lossy(), rd::rd_kafka_event_error_is_fatal(self.ptr()) != 0)
         };
         let mut fault = Fault::worded(code.into(), what, &words);
-        if fatal && fault.kind != Kind::Fenced {
+        if fatal {
             fault.kind = Kind::Fatal;
         }
         Some(fault)

@@ -4,6 +4,7 @@ use super::{
     admin::{self, Request, Strings},
     client::{Client, millis},
     fault::{Fault, Kind, check},
+    mock,
     settings::Settings,
 };
 use crate::record::{Partition, Positions};
@@ -81,6 +82,10 @@ impl<'c> Cluster<'c> {
         self.client.cluster_id(self.wait)
     }
 
+    fn is_mock(&self) -> Result<bool, Fault> {
+        Ok(self.id()?.is_some_and(|id| id.starts_with(mock::ID)))
+    }
+
     /// Where these partitions begin, end, or stood at a time.
     ///
     /// # Errors
@@ -107,6 +112,11 @@ impl<'c> Cluster<'c> {
     pub fn topics(&self, names: &[&str]) -> Result<BTreeMap<String, TopicInfo>, Fault> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
+        }
+        if self.is_mock()? {
+            let counts = self.client.partition_counts(self.wait)?;
+            let named = counts.into_iter().filter(|(name, _)| names.contains(&name.as_str()));
+            return Ok(named.map(|(name, partitions)| (name, TopicInfo { id: None, partitions })).collect());
         }
         let what = "cannot describe topics";
         let names = Strings::new(names.iter().copied());
@@ -144,6 +154,9 @@ impl<'c> Cluster<'c> {
     /// No broker answers, the topic is unknown, or it has no such setting.
     pub fn topic_setting(&self, topic: &str, setting: &str) -> Result<String, Fault> {
         let what = format!("cannot read {setting} of the topic {topic}");
+        if self.is_mock()? {
+            return Err(Fault::new(RDKafkaErrorCode::UnsupportedFeature, what));
+        }
         let name = CString::new(topic).unwrap_or_default();
         let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, self.wait);
         // SAFETY: the resource is copied by the call and then freed, once; the name lives through the constructor.

@@ -28,10 +28,11 @@ use std::{
 /// What a member is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// These partitions are ours now, beside those we have; they are paused, at no position yet: seek, then resume.
-    /// None at all says that the group has no (further) partitions for us.
+    /// These partitions are ours now, beside those we have. None at all says that the group has no more for us.
+    /// Everything is paused, and at no certain position: seek, then resume, also what flowed before.
     Assigned(Vec<Partition>),
-    /// The group wants these back. They stay ours until [`Consumer::release`], and bring no more records.
+    /// The group wants these back. They stay ours until [`Consumer::release`]. Everything is paused: what is not wanted
+    /// back is to be sought and resumed after that.
     Revoked(Vec<Partition>),
     /// These are gone without having been asked for: commit nothing of theirs.
     Lost(Vec<Partition>),
@@ -99,7 +100,7 @@ impl Consumer {
 
     fn interpret(&self, event: &Native) -> Option<Event> {
         match event.kind() {
-            rd::RD_KAFKA_EVENT_REBALANCE => self.rebalance(event),
+            rd::RD_KAFKA_EVENT_REBALANCE => self.rebalance(event).unwrap_or_else(|fault| Some(Event::Trouble(fault))),
             rd::RD_KAFKA_EVENT_ERROR => {
                 let fault = event.fault("the consumer group's client")?;
                 self.client.watch().trouble(&fault);
@@ -115,33 +116,49 @@ impl Consumer {
         }
     }
 
-    fn rebalance(&self, event: &Native) -> Option<Event> {
+    fn rebalance(&self, event: &Native) -> Result<Option<Event>, Fault> {
+        // librdkafka pauses and resumes by itself around a rebalance, and then goes on from the position of its own: one
+        // too far where a batch has told a partition's end, since it counts that message as a record. Paused by us as
+        // well, a partition stays so until it has been sought.
+        self.pause_list(&self.assignment()?)?;
         // SAFETY: a rebalance event has a list, which lives as long as the event.
         let list = unsafe { List::copied(rd::rd_kafka_event_topic_partition_list(event.ptr())) };
-        if event.code() == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            return match self.assign(&list.partitions()) {
-                Ok(partitions) => Some(Event::Assigned(partitions)),
-                Err(fault) => Some(Event::Trouble(fault)),
-            };
-        }
         let partitions = list.partitions();
+        if event.code() == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(&partitions)?;
+            return Ok(Some(Event::Assigned(partitions)));
+        }
         // SAFETY: the client is live.
         let lost = unsafe { rd::rd_kafka_assignment_lost(self.ptr()) } != 0;
         let revocation = Revocation::new(&self.client, list);
         // Nothing to drain: answered at once.
         if lost || partitions.is_empty() {
-            if let Err(fault) = revocation.answer(&self.client) {
-                tracing::warn!(target: "kafka", "{fault}");
-            }
-            return (!partitions.is_empty()).then_some(Event::Lost(partitions));
+            revocation.answer(&self.client)?;
+            return Ok((!partitions.is_empty()).then_some(Event::Lost(partitions)));
         }
         *self.revocation() = Some(revocation);
-        Some(Event::Revoked(partitions))
+        Ok(Some(Event::Revoked(partitions)))
     }
 
     /// Takes partitions, paused, with their records led to `data`.
-    fn assign(&self, partitions: &[Partition]) -> Result<Vec<Partition>, Fault> {
+    fn assign(&self, partitions: &[Partition]) -> Result<(), Fault> {
         let list = List::at(partitions, PLACEHOLDER);
+        self.forward(partitions);
+        // Before as well as after: a fetch at the placeholder could find it below the log's start and stop the partition.
+        self.pause_list(&list)?;
+        // SAFETY: client and list are live; both calls copy the list and return an error object of ours, or a code.
+        unsafe {
+            if self.is_cooperative() {
+                fault::take(rd::rd_kafka_incremental_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
+            } else {
+                check(rd::rd_kafka_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
+            }
+        }
+        self.pause_list(&list)
+    }
+
+    /// Leads these partitions' records to `data`. It lasts until a partition is given up.
+    fn forward(&self, partitions: &[Partition]) {
         for p in partitions {
             let topic = CString::new(&*p.topic).unwrap_or_default();
             // SAFETY: client, queues and name are live. The partition's queue is ours to free; forwarding keeps what it
@@ -154,18 +171,15 @@ impl Consumer {
                 }
             }
         }
-        // Before as well as after: a fetch at the placeholder could find it below the log's start and stop the partition.
-        self.pause_list(&list)?;
-        // SAFETY: client and list are live; both calls copy the list and return an error object of ours, or a code.
+    }
+
+    fn assignment(&self) -> Result<List, Fault> {
+        let mut list = std::ptr::null_mut();
+        // SAFETY: the client is live; on success the list is ours.
         unsafe {
-            if self.is_cooperative() {
-                fault::take(rd::rd_kafka_incremental_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
-            } else {
-                check(rd::rd_kafka_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
-            }
+            check(rd::rd_kafka_assignment(self.ptr(), &mut list), "cannot read the assignment")?;
+            Ok(List::owned(list))
         }
-        self.pause_list(&list)?;
-        Ok(partitions.to_vec())
     }
 
     /// Answers a revocation: its partitions go back to the group. Without an open revocation it does nothing.
@@ -244,7 +258,13 @@ impl Consumer {
                 let error = rd::rd_kafka_seek_partitions(self.ptr(), list.ptr(), millis(wait));
                 fault::take(error, "cannot seek").and_then(|()| list.check("cannot seek"))
             };
-            let Err(fault) = result else { break };
+            let Err(fault) = result else {
+                if restarted {
+                    // The old assignment's end has taken the queues' ways with it.
+                    self.forward(&self.assignment()?.partitions());
+                }
+                break;
+            };
             let unready = matches!(fault.code, RDKafkaErrorCode::State | RDKafkaErrorCode::PreviousInProgress);
             if !unready || begun.elapsed() >= wait {
                 return Err(fault);
@@ -270,15 +290,9 @@ impl Consumer {
                 let error = rd::rd_kafka_incremental_unassign(self.ptr(), list.ptr());
                 fault::take(error, "cannot assign anew")?;
             }
-            return self.assign(&stopped).map(drop);
+            return self.assign(&stopped);
         }
-        let mut all = std::ptr::null_mut();
-        // SAFETY: the client is live; on success the list is ours.
-        let all = unsafe {
-            check(rd::rd_kafka_assignment(self.ptr(), &mut all), "cannot assign anew")?;
-            List::owned(all)
-        };
-        self.assign(&all.partitions()).map(drop)
+        self.assign(&self.assignment()?.partitions())
     }
 
     /// Stops the flow of records of these partitions; the membership stays.
@@ -295,7 +309,7 @@ impl Consumer {
         list.check("cannot pause")
     }
 
-    /// Lets records of these partitions flow (again).
+    /// Lets records of these partitions flow, once they have been sought.
     ///
     /// # Errors
     /// A partition that is not assigned.

@@ -11,9 +11,9 @@ pub enum Kind {
     Retriable,
     /// The open transaction must be aborted; the producer stays usable.
     Abortable,
-    /// Another member or producer has taken over: nothing was committed. A producer that is fenced is of no further use.
+    /// The group has moved on without us: nothing was committed. Claim again; a producer stays usable once it has aborted.
     Fenced,
-    /// The client is of no further use: make a new one.
+    /// The client is of no further use: make a new one. A producer whose transactional id another one has taken is so too.
     Fatal,
     /// The cluster says no, and will say so again until somebody changes it: unknown topic, bad property.
     Refused,
@@ -72,7 +72,7 @@ pub(super) unsafe fn take(error: *mut rd::rd_kafka_error_t, what: impl fmt::Disp
         let code = Code::from(rd::rd_kafka_error_code(error));
         let words = CStr::from_ptr(rd::rd_kafka_error_string(error)).to_string_lossy().into_owned();
         let mut fault = Fault::worded(code, what, &words);
-        if fault.kind != Kind::Fenced {
+        if !matches!(fault.kind, Kind::Fenced | Kind::Fatal) {
             fault.kind = match () {
                 () if rd::rd_kafka_error_is_fatal(error) != 0 => Kind::Fatal,
                 () if rd::rd_kafka_error_txn_requires_abort(error) != 0 => Kind::Abortable,
@@ -101,16 +101,13 @@ fn is_authorization(code: Code) -> bool {
 
 fn kind(code: Code) -> Kind {
     match code {
-        Code::Fenced
-        | Code::ProducerFenced
-        | Code::InvalidProducerEpoch
-        | Code::IllegalGeneration
+        Code::IllegalGeneration
         | Code::UnknownMemberId
         | Code::StaleMemberEpoch
         | Code::FencedMemberEpoch
         | Code::FencedInstanceId
         | Code::RebalanceInProgress => Kind::Fenced,
-        Code::Fatal => Kind::Fatal,
+        Code::Fatal | Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Kind::Fatal,
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition
@@ -139,7 +136,8 @@ impl std::error::Error for Fault {}
 impl From<Fault> for Setback {
     /// Fenced ones are [`Cause::Fenced`]; what a person must mend stands; all else is tried again.
     fn from(fault: Fault) -> Setback {
-        let cause = if fault.kind == Kind::Fenced { Cause::Fenced } else { Cause::Broker };
+        let taken = matches!(fault.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch);
+        let cause = if taken || fault.kind == Kind::Fenced { Cause::Fenced } else { Cause::Broker };
         let remedy = if fault.kind == Kind::Refused { Remedy::Stand } else { Remedy::Retry };
         let help = match fault.code {
             code if is_authorization(code) => "check the credentials in [kafka.properties] and the principal's ACLs",

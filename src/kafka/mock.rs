@@ -17,6 +17,9 @@ use std::{
     ptr::NonNull,
 };
 
+/// What every mock cluster's id begins with. It has no controller: most admin requests would wait for one in vain.
+pub(super) const ID: &str = "mockCluster";
+
 /// A mock cluster; it ends with this value.
 pub struct MockCluster {
     cluster: NonNull<rd::rd_kafka_mock_cluster_t>,
@@ -54,7 +57,7 @@ impl MockCluster {
             .into_owned()
     }
 
-    /// Makes a topic: the admin calls of [`super::Cluster`] do not work here.
+    /// Makes a topic: those calls of [`super::Cluster`] that change something do not work here.
     ///
     /// # Errors
     /// The topic is there already.
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Kafka,
-        kafka::{Consumer, Event, Outgoing, Producer, Settings},
+        kafka::{Consumer, Event, Kind, Outgoing, Producer, Settings, TopicInfo},
         record::{Header, Partition, Positions, Records},
     };
     use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -122,6 +125,9 @@ mod tests {
         producer.commit(PATIENCE).unwrap();
 
         let consumer = Arc::new(Consumer::new(&settings, "g", "0").unwrap());
+        let found = consumer.cluster(PATIENCE).topics(&["orders", "absent"]).unwrap();
+        assert_eq!(found, BTreeMap::from([("orders".to_owned(), TopicInfo { id: None, partitions: 1 })]));
+        assert_eq!(consumer.cluster(PATIENCE).topic_setting("orders", "x").unwrap_err().kind, Kind::Refused);
         consumer.subscribe(["orders"]).unwrap();
         let partition = Partition::new("orders", 0);
         let mut batch = consumer.batch(0, 0, Duration::ZERO);

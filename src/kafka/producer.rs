@@ -170,7 +170,7 @@ impl Producer {
             if event.kind() != rd::RD_KAFKA_EVENT_DR {
                 if let Some(fault) = event.fault("the producer") {
                     self.client.watch().trouble(&fault);
-                    if matches!(fault.kind, Kind::Fatal | Kind::Fenced) {
+                    if fault.kind == Kind::Fatal {
                         return Err(fault);
                     }
                 }
@@ -247,7 +247,7 @@ impl Producer {
     }
 
     /// # Errors
-    /// Abortable, fenced or fatal, by its kind.
+    /// Mostly fatal: another producer has taken the transactional id.
     pub fn begin(&mut self) -> Result<(), Fault> {
         // SAFETY: the client is live; the error object is ours.
         unsafe { fault::take(rd::rd_kafka_begin_transaction(self.client.ptr()), "cannot begin a transaction") }
@@ -256,8 +256,7 @@ impl Producer {
     /// Puts positions into the open transaction.
     ///
     /// # Errors
-    /// Retriable ones: again. Others: abort; [`Kind::Fenced`] with a producer that is not fatally so means that the
-    /// group has moved on.
+    /// Retriable ones: again. [`Kind::Fenced`], the group has moved on, and abortable ones: abort.
     pub fn send_offsets(
         &mut self,
         positions: &Positions,

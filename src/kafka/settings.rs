@@ -41,8 +41,12 @@ const CONSUMER: &[(&str, &str)] = &[
 ];
 
 /// Defaults of the classic group protocol alone: KIP-848 leaves these to the broker and refuses them.
-const CLASSIC: &[(&str, &str)] =
-    &[("partition.assignment.strategy", "cooperative-sticky"), ("session.timeout.ms", "10000")];
+const CLASSIC: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("session.timeout.ms", "10000"),
+    // A member hears of a rebalance with its next heartbeat: until then the others wait.
+    ("heartbeat.interval.ms", "1000"),
+];
 
 /// What delivery rests on. Routes.toml may not set these (config refuses them); here they win in any case.
 const OWNED_CONSUMER: &[(&str, &str)] = &[

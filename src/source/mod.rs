@@ -91,6 +91,7 @@ impl Source {
             match event {
                 kafka::Event::Assigned(partitions) => {
                     self.assigned = true;
+                    self.flow_on();
                     if !partitions.is_empty() {
                         events.push(Event::Assigned(partitions));
                     }
@@ -98,6 +99,7 @@ impl Source {
                 kafka::Event::Revoked(partitions) => events.push(Event::Revoked(partitions)),
                 kafka::Event::Lost(partitions) => {
                     self.progress.give_up(&partitions);
+                    self.flow_on();
                     events.push(Event::Lost(partitions));
                 }
                 kafka::Event::Trouble(fault) => events.push(Event::Failed(fault.into())),
@@ -120,13 +122,9 @@ impl Source {
                 positions.insert(partition, end);
             }
         }
-        // One of a position that has been left behind is an echo from before a seek.
-        for (partition, position) in
-            gone.into_iter().filter(|(p, at)| self.progress.position(p).is_some_and(|n| *at >= n))
-        {
+        for gone in gone.into_iter().filter(|g| self.progress.position(&g.partition).is_some()) {
             // Beginning anew looks the log's ends up, and decides with them.
-            let why = format!("{partition}: the topic no longer holds position {position}");
-            self.pending.push(Event::Failed(Setback::retry(Cause::Broker, why)));
+            self.pending.push(Event::Failed(Setback::retry(Cause::Broker, gone.why.message)));
         }
         self.pending.extend(faults.into_iter().map(|fault| Event::Failed(fault.into())));
         (!positions.is_empty()).then_some(Batch { records, positions })
@@ -206,7 +204,16 @@ impl Source {
     /// The membership is in doubt.
     pub fn release(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
         self.progress.give_up(partitions);
-        Ok(self.consumer.release()?)
+        self.consumer.release()?;
+        self.flow_on();
+        Ok(())
+    }
+
+    /// What flows is paused by every rebalance, and goes on from where we know it to stand.
+    fn flow_on(&mut self) {
+        let positions = self.progress.positions();
+        let sought = self.consumer.seek(&positions, DEADLINE).and_then(|()| self.consumer.resume(positions.keys()));
+        self.pending.extend(sought.err().map(|fault| Event::Failed(fault.into())));
     }
 
     /// Leaves the group, giving up at once what is still assigned.

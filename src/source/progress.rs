@@ -46,6 +46,11 @@ impl Progress {
         self.reading.retain(|p, _| !partitions.contains(p));
     }
 
+    /// Where everything that flows stands.
+    pub fn positions(&self) -> Positions {
+        self.reading.iter().map(|(p, r)| (p.clone(), r.next)).collect()
+    }
+
     /// The position of a partition that flows; records before it have been read already, or are of an earlier time.
     pub fn position(&self, partition: &Partition) -> Option<i64> {
         self.reading.get(partition).map(|r| r.next)
