@@ -5,7 +5,6 @@
 
 mod copy;
 #[path = "../../tests/it/harness/mod.rs"]
-#[allow(dead_code)] // the tests' kit: a bench uses a part of it
 mod harness;
 mod load;
 mod measure;

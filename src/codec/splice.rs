@@ -62,7 +62,7 @@ mod tests {
         s.push(Piece::Run { from: Slot(2), to: Slot(3) });
         assert_eq!(s.pieces.len(), 3);
         let (body, added, mut out) = (b"abcdef", b"XY", Vec::new());
-        s.each(&[0, 2, 4, 6], &[0..2], |p| match p {
+        s.each(&[0, 2, 4, 6], std::slice::from_ref(&(0..2)), |p| match p {
             Part::Body(r) => out.extend_from_slice(&body[r]),
             Part::Added(r) => out.extend_from_slice(&added[r]),
         });
