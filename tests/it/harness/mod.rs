@@ -2,7 +2,7 @@
 //!
 //! Kafka and Postgres are started once per test process, by the first test that asks for them, and end with it.
 //! `POINTSMAN_TEST_KAFKA` (bootstrap servers) and `POINTSMAN_TEST_POSTGRES` (a URL) name running ones instead.
-#![allow(dead_code, unused_imports)] // a kit: not every helper has a user at every time
+#![allow(dead_code, unused_imports, clippy::unwrap_used)] // a kit, of which a bench uses a part; its panics are for testers
 
 mod command;
 mod kafka;
