@@ -140,6 +140,10 @@ fn unknown_field(entry: &Entry, row: &Row<'_>) -> Problem {
 
 fn plain(source: &str, name: &str, row: &Row<'_>) -> Option<Column> {
     let Target { view, path, schema, node } = paths::resolve(source, row.fields, row.element.as_ref())?;
+    // What lies inside a value that an enricher sets has no offset of its own: an expression reads it.
+    if view.is_some_and(|view| row.fields.is_added(view)) && !path.is_empty() {
+        return None;
+    }
     let value = match view {
         Some(view) => ColumnValue::Field { view, path },
         None => ColumnValue::Item { path },

@@ -40,6 +40,13 @@ pub(super) struct Fields {
     pub added: u16,
 }
 
+impl Fields {
+    /// Whether an enricher sets this field of the view.
+    pub(super) fn is_added(&self, view: usize) -> bool {
+        self.view.fields.get(view).is_some_and(|f| matches!(f.place, At::Added(_)))
+    }
+}
+
 impl Enrichers<'_> {
     /// Applies the named enrichers in order. `None` when one of them has problems: the fields are not known then.
     pub(super) fn apply(&self, cx: &Context<'_>, names: &[Name], fields: &mut Fields) -> Option<Vec<Enricher>> {

@@ -1,6 +1,6 @@
 //! Whether every value of one type can be written as another: what Avro's resolution allows, and exact decimals.
 
-use super::paths::type_name;
+use super::paths::{present, type_name};
 use crate::schema::{Kind, Logical, NodeId, Schema};
 use std::collections::HashSet;
 
@@ -34,6 +34,11 @@ impl Fitting<'_> {
             (Kind::Union(branches), _) => {
                 let each = branches.iter().try_for_each(|b| self.fits(*b, to, path));
                 // That one branch does not fit is a fault of the whole type.
+                each.map_err(|m| if m.path == path { self.misfit(from, to, path) } else { m })
+            }
+            // Beside null there is one choice, and what is wrong with it is what is to be told.
+            (kind, Kind::Union(_)) if *kind != Kind::Null && target.nullable(to).is_some() => {
+                let each = self.fits(from, present(target, to), path);
                 each.map_err(|m| if m.path == path { self.misfit(from, to, path) } else { m })
             }
             (_, Kind::Union(branches)) => {

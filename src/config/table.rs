@@ -90,6 +90,13 @@ fn element(section: &Section<'_>, fields: &Fields) -> Option<Option<(ForEach, El
         );
         return None;
     };
+    if target.view.is_some_and(|view| fields.is_added(view)) {
+        cx.report(
+            Problem::error("computed-array", value.place, format!("`{source}` is set by an enricher"))
+                .help("`for_each` takes an array that the record brings with it"),
+        );
+        return None;
+    }
     let element = Element { schema: target.schema.clone(), node: item };
     Some(Some((ForEach { view: target.view?, path: target.path, schema: target.schema, item }, element)))
 }

@@ -12,6 +12,7 @@ use super::{
     settings::check_topic_name,
 };
 use crate::{
+    codec::Resolution,
     expr::{Env, Place as At, Type, Typed},
     schema::{NewField, Schema},
 };
@@ -45,7 +46,11 @@ pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Inpu
     };
     let input = input?;
     let (schema, fields) = match explicit {
-        Some((schema, place)) => (schema.clone(), sources(cx, input.fields, &schema, place)?),
+        Some((schema, place)) => {
+            let sources = sources(cx, input.fields, &schema, place)?;
+            check_resolution(cx, input.fields, &schema, place)?;
+            (schema, sources)
+        }
         None => derived(section, input)?,
     };
     let record_key = record_key(section, input.fields);
@@ -112,9 +117,38 @@ fn sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> 
     whole.then_some(found)
 }
 
+/// What the route compiles at its start has to compile here.
+fn check_resolution(cx: &Context<'_>, fields: &Fields, schema: &Arc<Schema>, place: Place) -> Option<()> {
+    let name = &schema.record()?.name;
+    let written = fields.view.fields.iter().map(|f| NewField {
+        name: f.name.clone(),
+        schema: &f.schema,
+        node: f.node,
+        default: None,
+        doc: None,
+    });
+    let report = |message: String| {
+        cx.report(
+            Problem::error("type-mismatch", place, message)
+                .help(format!("change the field in an enricher, or its type in {name}")),
+        );
+    };
+    match Schema::record_of(&name.0, &written.collect::<Vec<_>>()) {
+        Err(reason) => report(reason),
+        Ok(view) => match Resolution::compile(&Arc::new(view), schema) {
+            Ok(_) => return Some(()),
+            Err(reasons) => reasons.iter().for_each(|r| report(format!("no {name} can be made of this: {r}"))),
+        },
+    }
+    None
+}
+
 fn type_mismatch(place: Place, record: &str, field: &str, misfit: &fit::Misfit) -> Problem {
     let path = if misfit.path.is_empty() { field.to_owned() } else { format!("{field}.{}", misfit.path) };
-    let message = format!("`{path}` is {} here, but {} in {record}", misfit.found, misfit.wanted);
+    let message = match misfit.found.as_str() {
+        "nothing" => format!("{record} wants `{path}` ({}), and nothing gives it", misfit.wanted),
+        found => format!("`{path}` is {found} here, but {} in {record}", misfit.wanted),
+    };
     let problem = Problem::error("type-mismatch", place, message);
     if misfit.found.ends_with(" or null") && !misfit.wanted.ends_with(" or null") {
         return problem
