@@ -39,7 +39,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// A folder of its own, with the schemas that all cases share.
 fn workspace(name: &str) -> PathBuf {
-    let to = std::env::temp_dir().join(format!("pointsman-check-{}-{name}", std::process::id()));
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("check-{name}"));
     let _ = fs::remove_dir_all(&to);
     copy(&folder().join("schemas"), &to.join("schemas"));
     to
