@@ -5,6 +5,7 @@
 
 mod copy;
 #[path = "../../tests/it/harness/mod.rs"]
+#[allow(clippy::unwrap_used)] // as in the tests, whose kit it is
 mod harness;
 mod load;
 mod measure;
@@ -13,7 +14,7 @@ use harness::{Message, bootstrap_servers, create_topic, unique};
 use measure::{Cost, median};
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -137,6 +138,12 @@ impl Bench {
         fs::write(folder.join("schemas/event.avsc"), load::SCHEMA).expect("a file");
         let postgres = matches!(job.destination, Destination::Postgres).then(|| harness::Database::new(&name));
         self.configure(job, &name, &folder, postgres.as_ref());
+        let registered = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+            .args(["schemas", "register"])
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .status();
+        assert!(registered.expect("pointsman starts").success());
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
             .args(["run", "--until-caught-up", "--migrate"])
@@ -156,12 +163,6 @@ impl Bench {
         let destination = match job.destination {
             Destination::Topic => {
                 create_topic(name, PARTITIONS, &[]);
-                // The derived schema: the input's fields, then the two that the enricher adds.
-                let added = r#",{"name":"processed_at","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":22,"scale":2}}]}"#;
-                let schema = load::SCHEMA
-                    .replace("]}", added)
-                    .replace("\"Kind\",\"symbols\":[\"page_view\",\"add_to_cart\",\"purchase\"],", "");
-                let _ = schema;
                 format!("destination = {{ topic = \"{name}\" }}")
             }
             Destination::Postgres | Destination::Sqlite => {
@@ -205,12 +206,11 @@ dlq = "{dlq}"
     }
 }
 
-fn migration(folder: &Path) -> PathBuf {
+fn migration(folder: &Path) {
     let sql = "CREATE TABLE events (event_id TEXT PRIMARY KEY, event_type TEXT, user_id BIGINT, session_id TEXT, \
         product_id TEXT, category TEXT, quantity INTEGER, unit_price NUMERIC(12,2), currency TEXT, occurred_at TIMESTAMPTZ, \
         device TEXT, \"returning\" BOOLEAN, processed_at TIMESTAMPTZ, amount NUMERIC(22,2));";
     let file = folder.join("migrations/1_events.sql");
     fs::create_dir_all(folder.join("migrations")).expect("a folder");
     fs::write(&file, sql).expect("a file");
-    file
 }

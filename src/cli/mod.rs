@@ -5,6 +5,7 @@
 pub mod check;
 pub mod registry;
 mod run;
+mod schemas;
 
 use crate::{config, tools::Exit};
 use clap::{Parser, Subcommand};
@@ -12,6 +13,7 @@ use std::{
     env,
     io::{self, IsTerminal, Write},
     panic,
+    path::Path,
     process::ExitCode,
 };
 
@@ -33,6 +35,7 @@ struct Cli {
 enum Command {
     Check(check::CheckArgs),
     Run(run::Args),
+    Schemas(schemas::Args),
     Registry(registry::Args),
 }
 
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let ended = panic::catch_unwind(|| match &cli.command {
         Command::Check(args) => check(args),
         Command::Run(args) => run::run(args),
+        Command::Schemas(args) => schemas::run(args),
         Command::Registry(args) => registry::run(args),
     });
     ended.unwrap_or(Exit::Fault).into()
@@ -51,6 +55,16 @@ fn check(args: &check::CheckArgs) -> Exit {
     let out = io::stdout();
     let colour = colours(&out);
     written(check::run(args, config::Options::default(), colour, &mut out.lock()))
+}
+
+/// The checked plan of a file; its problems on standard error where there is none.
+fn plan(file: &Path) -> Result<config::Plan, Exit> {
+    let loaded = config::load(file, config::Options { strict: true, ..Default::default() });
+    loaded.ok().and_then(|l| l.plan).ok_or_else(|| {
+        let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict: true };
+        let err = io::stderr();
+        written(check::run(&args, config::Options::default(), colours(&err), &mut err.lock()))
+    })
 }
 
 /// Whether this stream is a terminal that wants colours (no-color.org).

@@ -1,8 +1,6 @@
 //! `pointsman run`.
 
-use super::check::{self, CheckArgs, Format};
 use crate::{
-    config,
     telemetry::{LogFormat, init_logs},
     tools::{
         Exit,
@@ -44,12 +42,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let check = CheckArgs { file: args.file.clone(), format: Format::Human, strict: true };
-    let loaded = config::load(&args.file, config::Options { strict: true, ..Default::default() });
-    let Some(plan) = loaded.ok().and_then(|l| l.plan) else {
-        let err = io::stderr();
-        let colour = super::colours(&err);
-        return super::written(check::run(&check, config::Options::default(), colour, &mut err.lock()));
+    let plan = match super::plan(&args.file) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
     };
     if let Err(why) = init_logs(LogFormat::Auto) {
         // Standard error is all that is left to say it on.

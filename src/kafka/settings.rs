@@ -64,6 +64,8 @@ const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "5"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
+    // librdkafka's most: a topic's own `max.message.bytes` decides, and it is looked at before a record is sent.
+    ("message.max.bytes", "1000000000"),
 ];
 
 impl Settings {

@@ -10,6 +10,8 @@ mod outcomes;
 mod process;
 mod program;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tombstone;
 
 pub use known::{Known, Wants, Writer};

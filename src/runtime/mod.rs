@@ -12,4 +12,5 @@ mod supervisor;
 mod worker;
 
 pub use instance::Instance;
+pub use open::CLIENT_ID;
 pub use supervisor::{Setting, Standing, Supervisor};

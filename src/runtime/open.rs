@@ -9,7 +9,7 @@ use crate::{
         topic::{DeadLetters, Letters, TopicFacts, Topics},
     },
     failure::{Cause, Setback},
-    kafka::{Cluster, Consumer, Fault, Kind, Producer},
+    kafka::{Cluster, Consumer, Fault, Kind, Producer, Settings},
     record::{Partition, Positions},
     route::{Program, destinations},
     source,
@@ -18,6 +18,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
+
+/// How this process's clients name themselves to the brokers.
+pub const CLIENT_ID: &str = "pointsman";
+
+/// librdkafka's default `batch.size`, in bytes.
+const LIBRDKAFKA_BATCH: usize = 1_000_000;
 
 /// Opens one worker's destination, again after each failure that spoils it.
 pub struct RouteOpener {
@@ -134,13 +140,26 @@ impl RouteOpener {
             }),
         };
         let id = format!("{}.{}.{}", self.route.group, self.setting.instance, self.number);
-        let settings = &self.setting.kafka;
+        let settings = self.producer_settings(&facts);
         let producer = match self.route.delivery {
-            Delivery::ExactlyOnce => Producer::transactional(settings, &id)?,
-            Delivery::AtLeastOnce => Producer::idempotent(settings)?,
+            Delivery::ExactlyOnce => Producer::transactional(&settings, &id)?,
+            Delivery::AtLeastOnce => Producer::idempotent(&settings)?,
         };
         let (delivery, targets) = (self.route.delivery, program.targets());
         Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts))
+    }
+}
+
+impl RouteOpener {
+    /// The process's settings, with batches that the smallest of these topics takes: a batch over its limit is refused
+    /// as a whole.
+    fn producer_settings(&self, facts: &HashMap<String, TopicFacts>) -> Settings {
+        let mut kafka = self.setting.plan.kafka.clone();
+        let smallest = facts.values().map(|f| f.max_message_bytes).min();
+        if let Some(smallest) = smallest.filter(|s| *s < LIBRDKAFKA_BATCH) {
+            kafka.producer.entry("batch.size".to_owned()).or_insert(smallest.to_string());
+        }
+        Settings::new(&kafka, CLIENT_ID)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the commands do.
 
 pub mod run;
+pub mod schemas;
 
 /// How a command ended; the process's exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     Done = 0,
     /// A check, test or audit says no.

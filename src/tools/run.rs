@@ -7,7 +7,7 @@ use crate::{
     failure::{Cause, Remedy, Setback},
     http, kafka, ops, registry,
     route::destinations,
-    runtime::{Instance, Setting, Supervisor},
+    runtime::{CLIENT_ID, Instance, Setting, Supervisor},
     telemetry::Telemetry,
 };
 use std::{sync::Arc, time::Duration};
@@ -78,7 +78,7 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
         })?,
     };
     let setting = Arc::new(Setting {
-        kafka: kafka::Settings::new(&plan.kafka, "pointsman"),
+        kafka: kafka::Settings::new(&plan.kafka, CLIENT_ID),
         handle: runtime.handle().clone(),
         registry,
         telemetry,

@@ -178,6 +178,19 @@ impl Topics {
             attempts: attempts(record),
         };
         let added = LetterHeaders::new(&letter);
+        let headers = added.headers(&letter);
+        let size = size(record.key, record.value, &headers);
+        if let Some(facts) = self.facts.get(topic).filter(|f| size > f.max_message_bytes) {
+            // Whole or not at all: a shortened letter could not be replayed.
+            return Err(Setback::stand(
+                Cause::Broker,
+                format!(
+                    "{}/{} offset {}: its dead letter has {size} bytes, and topic {topic} takes {} (max.message.bytes)",
+                    record.topic, record.partition, record.offset, facts.max_message_bytes
+                ),
+                format!("raise max.message.bytes of topic {topic} above its source topic's, then restart"),
+            ));
+        }
         // Its source's partition where the topic has it, else its key decides.
         let fits = self.facts.get(topic).is_some_and(|f| record.partition < f.partitions);
         self.produce(&Outgoing {
@@ -185,7 +198,7 @@ impl Topics {
             partition: fits.then_some(record.partition),
             key: record.key,
             value: record.value,
-            headers: &added.headers(&letter),
+            headers: &headers,
             timestamp: record.timestamp,
             tag,
         })

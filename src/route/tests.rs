@@ -1,0 +1,243 @@
+//! What a record becomes on its way: filtered, delivered, set apart, or a dead letter with its stage, code and field.
+
+use super::{Known, Op, Outcomes, Program, Span, Verdict, Wants, Writer};
+use crate::{
+    codec::write,
+    config::{self, Options},
+    record::{OwnedRecord, Records},
+    schema::{Schema, framing},
+};
+use std::{fs, sync::Arc};
+
+const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields":[
+  {"name":"id","type":"string"},
+  {"name":"quantity","type":"int"},
+  {"name":"price","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},
+  {"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[
+     {"name":"sku","type":"string"},{"name":"n","type":"int"}]}},"default":[]}]}"#;
+
+/// Compiles the one route of this text, with schema id 9 for every destination.
+fn program(route: &str) -> Program {
+    let folder = std::env::temp_dir().join(format!("pointsman-route-{}-{:p}", std::process::id(), route));
+    fs::create_dir_all(folder.join("schemas")).unwrap();
+    fs::write(folder.join("schemas/event.avsc"), SCHEMA).unwrap();
+    let head =
+        "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
+    fs::write(folder.join("routes.toml"), format!("{head}{route}")).unwrap();
+    let loaded = config::load(&folder.join("routes.toml"), Options::default()).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
+    Program::compile(&plan.routes[0], &[9; 8]).unwrap()
+}
+
+fn json(values: &[&str]) -> Vec<OwnedRecord> {
+    let records = values.iter().enumerate();
+    records.map(|(i, v)| OwnedRecord::new("in", 0, i as i64).key("k").value(*v)).collect()
+}
+
+fn process(program: &mut Program, batch: &Vec<OwnedRecord>) -> Outcomes {
+    program.process(batch, &Known::default(), 1_700_000_000_000_000).unwrap()
+}
+
+/// A verdict in short: `delivered 0`, `filtered`, or `stage/code at field`.
+fn short(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Delivered { case } => format!("delivered {case}"),
+        Verdict::Filtered => "filtered".into(),
+        Verdict::Apart(f) => format!("apart {}", f.code),
+        Verdict::Dead { failure, .. } => format!("{}/{} at {:?}", failure.stage, failure.code, failure.field),
+    }
+}
+
+fn verdicts(outcomes: &Outcomes) -> Vec<String> {
+    outcomes.verdicts.iter().map(short).collect()
+}
+
+const TO_TOPIC: &str = r#"
+[validators.event]
+schema = "t.Event"
+[validators.event.rules]
+positive = "quantity > 0"
+cheap = { check = "price < 100.00", on_fail = "warn" }
+[enrichers.total.set]
+total = "price * quantity"
+[routes.r]
+topic = "in"
+format = "json"
+where_raw = "value.id != 'heartbeat'"
+where = "quantity != 7"
+validator = "event"
+enricher = "total"
+dlq = "dlq"
+destination = { topic = "out" }
+"#;
+
+#[test]
+fn each_step_of_the_journey_has_its_own_answer() {
+    let mut program = program(TO_TOPIC);
+    let outcomes = process(
+        &mut program,
+        &json(&[
+            r#"{"id":"a","quantity":2,"price":1.50}"#,
+            r#"{"id":"heartbeat"}"#,
+            r#"{"id":"b","quantity":7,"price":1.50}"#,
+            r#"{"id":"c","quantity":0,"price":1.50}"#,
+            r#"{"id":"d","quantity":1,"price":100.00,"extra":1}"#,
+            r#"{"id":"e","quantity":"1","price":1.50}"#,
+            "nonsense",
+            r#"{"id":"f","quantity":1,"price":1.50,"lines":[{"sku":"s","n":1},{"sku":"s"}]}"#,
+        ]),
+    );
+    assert_eq!(
+        verdicts(&outcomes),
+        [
+            "delivered 0",
+            "filtered",
+            "filtered",
+            "validate/positive at \"\"",
+            "delivered 0",
+            "decode/wrong-type at \"quantity\"",
+            "decode/malformed-json at \"\"",
+            "decode/missing-field at \"lines[1].n\"",
+        ]
+    );
+    assert_eq!((outcomes.warned, outcomes.unknown_fields), (vec![1], 1));
+    assert_eq!(outcomes.rows.len(), 2, "a record that fails half-way leaves no row");
+}
+
+#[test]
+fn a_destination_gets_the_input_with_the_set_fields_spliced_in() {
+    let mut program = program(TO_TOPIC);
+    let outcomes = process(&mut program, &json(&[r#"{"price":1.50,"quantity":2,"id":"a"}"#]));
+    let mut expected = Vec::new();
+    framing::write(9, &mut expected);
+    write::text(&mut expected, "a");
+    write::long(&mut expected, 2);
+    write::decimal(&mut expected, 150);
+    write::long(&mut expected, 0);
+    write::decimal(&mut expected, 300);
+    let Span::Out { start, end } = outcomes.rows[0].body else { panic!("{:?}", outcomes.rows[0]) };
+    assert_eq!(outcomes.out[start as usize..end as usize], expected);
+    assert_eq!(outcomes.rows[0].key, Span::Key);
+}
+
+#[test]
+fn avro_of_the_validators_own_schema_is_borrowed_and_other_writers_are_resolved() {
+    let mut program =
+        program(&TO_TOPIC.replace("format = \"json\"\n", "").replace("where_raw = \"value.id != 'heartbeat'\"\n", ""));
+    let older = SCHEMA
+        .replace(r#"{"name":"quantity","type":"int"},"#, "")
+        .replace("\"default\":[]", "\"default\":[],\"aliases\":[]");
+    let mut bodies = Vec::new();
+    for (id, quantity) in [(1, true), (2, false), (3, true)] {
+        let mut value = Vec::new();
+        framing::write(id, &mut value);
+        write::text(&mut value, "a");
+        if quantity {
+            write::long(&mut value, 2);
+        }
+        write::decimal(&mut value, 150);
+        write::long(&mut value, 0);
+        bodies.push(OwnedRecord::new("in", 0, i64::from(id)).value(value));
+    }
+    let wants = program.process(&bodies, &Known::default(), 0).unwrap_err();
+    assert_eq!(wants, Wants { schema_ids: vec![1, 2, 3] });
+    let mut known = Known::default();
+    known.writers.insert(1, Writer::Schema(Arc::new(Schema::parse(SCHEMA).unwrap())));
+    known.writers.insert(2, Writer::Schema(Arc::new(Schema::parse(&older).unwrap())));
+    known.writers.insert(3, Writer::Unknown);
+    let outcomes = program.process(&bodies, &known, 0).unwrap();
+    // The older writer has no quantity, and the validator's schema has no default for it.
+    assert_eq!(
+        verdicts(&outcomes),
+        ["delivered 0", "frame/unusable-schema at \"\"", "frame/unknown-schema-id at \"\""]
+    );
+    let Verdict::Dead { failure, .. } = &outcomes.verdicts[2] else { panic!() };
+    assert_eq!(failure.schema_id, Some(3));
+}
+
+const TO_TABLES: &str = r#"
+[routes.r]
+topic = "in"
+format = "json"
+key = "json"
+schema = "t.Event"
+dlq = { database = "d", table = "dead" }
+[[routes.r.destinations]]
+database = "d"
+table = "events"
+key_columns = ["id"]
+on_tombstone = "delete"
+columns = { id = "id", quantity = "quantity", doubled = "quantity * 2" }
+[[routes.r.destinations]]
+database = "d"
+table = "lines"
+for_each = "lines"
+columns = { id = "id", sku = "item.sku" }
+"#;
+
+#[test]
+fn one_record_gives_a_row_and_a_row_for_each_element_and_a_tombstone_deletes_by_its_key() {
+    let mut program = program(TO_TABLES);
+    let mut batch = json(&[r#"{"id":"a","quantity":2,"price":1,"lines":[{"sku":"x","n":1},{"sku":"y","n":1}]}"#]);
+    batch.push(OwnedRecord::new("in", 0, 1).key(r#"{"id":"gone"}"#));
+    batch.push(OwnedRecord::new("in", 0, 2));
+    let outcomes = process(&mut program, &batch);
+    assert_eq!(verdicts(&outcomes), ["delivered 0", "delivered 0", "decode/bad-key at \"key\""]);
+    let work = crate::destination::Work { batch: Box::new(batch), outcomes, targets: program.targets() };
+    let cells: Vec<String> = work
+        .outcomes
+        .rows
+        .iter()
+        .map(|row| {
+            let super::Target::Table(table) = &work.targets[row.target as usize] else { panic!() };
+            let cells: Vec<_> = (0..table.columns.len()).map(|c| format!("{:?}", work.cell(row, table, c))).collect();
+            format!("{} {:?} {}", table.destination.table, row.op, cells.join(" "))
+        })
+        .collect();
+    assert_eq!(
+        cells,
+        [
+            "events Write Text(\"a\") Int(2) Int(4)",
+            "lines Write Text(\"a\") Text(\"x\")",
+            "lines Write Text(\"a\") Text(\"y\")",
+            "events Delete Text(\"gone\") Null Null",
+        ]
+    );
+    assert_eq!(work.outcomes.rows[3].op, Op::Delete);
+    assert_eq!(work.batch.len(), 3);
+}
+
+const CASES: &str = r#"
+[validators.event]
+schema = "t.Event"
+[routes.r]
+topic = "in"
+format = "json"
+validator = "event"
+dlq = "discard"
+otherwise = { topic = "others" }
+[[routes.r.cases]]
+name = "few"
+when = "quantity < 10"
+destination = { topic = "few", format = "json" }
+[[routes.r.cases]]
+name = "many"
+when = "quantity < 100"
+destination = { topic = "many", format = "json", record_key = ["id", "quantity"] }
+"#;
+
+#[test]
+fn the_first_case_that_matches_takes_the_record_and_the_rest_is_set_apart() {
+    let mut program = program(CASES);
+    let values = [5, 50, 500].map(|n| format!(r#"{{"id":"a","quantity":{n},"price":1}}"#));
+    let outcomes = process(&mut program, &json(&values.each_ref().map(String::as_str)));
+    assert_eq!(verdicts(&outcomes), ["delivered 0", "delivered 1", "apart no-case-matched"]);
+    assert_eq!(program.cases(), ["few", "many"]);
+    let text = |span: Span| match span {
+        Span::Out { start, end } => String::from_utf8_lossy(&outcomes.out[start as usize..end as usize]).into_owned(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(text(outcomes.rows[1].key), r#"{"id":"a","quantity":50}"#);
+    assert_eq!(text(outcomes.rows[0].body), r#"{"id":"a","quantity":5,"price":1.00,"lines":[]}"#);
+}

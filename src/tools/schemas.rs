@@ -1,0 +1,57 @@
+//! `schemas register`: what the routes write, made known to the registry.
+
+use super::Exit;
+use crate::{
+    config::{Destination, Format, Plan},
+    registry::{Client, RegisterError},
+    route::destinations,
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+use tokio::runtime::Runtime;
+
+/// Registers the schema of each Avro topic that the routes write to, as `<topic>-value`. Registering again changes nothing.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn register(plan: &Plan, out: &mut impl Write) -> io::Result<Exit> {
+    let subjects = subjects(plan);
+    let Some(settings) = plan.registry.as_ref().filter(|_| !subjects.is_empty()) else {
+        writeln!(out, "nothing to register: no route writes Avro to a topic")?;
+        return Ok(Exit::Done);
+    };
+    let runtime = Runtime::new()?;
+    let client = match Client::new(settings) {
+        Ok(client) => client,
+        Err(setback) => {
+            writeln!(out, "error: {setback}")?;
+            return Ok(Exit::Environment);
+        }
+    };
+    let mut exit = Exit::Done;
+    for (subject, text) in subjects {
+        match runtime.block_on(client.register(&subject, text, &[])) {
+            Ok(id) => writeln!(out, "{subject}: id {id}")?,
+            Err(error) => {
+                writeln!(out, "error: {subject}: {error}")?;
+                exit = match error {
+                    RegisterError::Incompatible(_) | RegisterError::Refused(_) => exit.max(Exit::Findings),
+                    RegisterError::Setback(_) => Exit::Environment,
+                };
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Subjects and their schemas, each once.
+fn subjects(plan: &Plan) -> BTreeMap<String, &str> {
+    let written = plan.routes.iter().flat_map(destinations);
+    let avro = written.filter_map(|d| match d {
+        Destination::Topic(t) if t.format == Format::Avro => Some((format!("{}-value", t.topic), &*t.schema_text)),
+        _ => None,
+    });
+    avro.collect()
+}
