@@ -7,7 +7,13 @@ use crate::{
     record::{OwnedRecord, Records},
     schema::{Schema, framing},
 };
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields":[
   {"name":"id","type":"string"},
@@ -18,11 +24,12 @@ const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields"
 
 /// Compiles the one route of this text, with schema id 9 for every destination.
 fn program(route: &str) -> Program {
-    let folder = std::env::temp_dir().join(format!("pointsman-route-{}-{:p}", std::process::id(), route));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("pointsman-route-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = std::env::temp_dir().join(name);
     fs::create_dir_all(folder.join("schemas")).unwrap();
     fs::write(folder.join("schemas/event.avsc"), SCHEMA).unwrap();
-    let head =
-        "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
+    let head = "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
     fs::write(folder.join("routes.toml"), format!("{head}{route}")).unwrap();
     let loaded = config::load(&folder.join("routes.toml"), Options::default()).unwrap();
     fs::remove_dir_all(&folder).unwrap();
