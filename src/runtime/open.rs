@@ -5,7 +5,7 @@ use crate::{
     config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route},
     destination::{
         Destination,
-        table::{self, Tables},
+        table::{self, Relayed, Tables},
         topic::{DeadLetters, Letters, TopicFacts, Topics},
     },
     failure::{Cause, Setback},
@@ -13,6 +13,7 @@ use crate::{
     record::{Partition, Positions},
     route::{Program, destinations},
     source,
+    telemetry::RouteTelemetry,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,11 +32,18 @@ pub struct RouteOpener {
     route: Route,
     number: usize,
     consumer: Arc<Consumer>,
+    telemetry: Arc<RouteTelemetry>,
 }
 
 impl RouteOpener {
-    pub fn new(setting: Arc<Setting>, route: Route, number: usize, consumer: Arc<Consumer>) -> RouteOpener {
-        RouteOpener { setting, route, number, consumer }
+    pub fn new(
+        setting: Arc<Setting>,
+        route: Route,
+        number: usize,
+        consumer: Arc<Consumer>,
+        telemetry: Arc<RouteTelemetry>,
+    ) -> RouteOpener {
+        RouteOpener { setting, route, number, consumer, telemetry }
     }
 
     /// The ids of the destinations' schemas, in their order; 0 where none is needed.
@@ -174,7 +182,17 @@ impl Opener for RouteOpener {
         let program = Program::compile(&self.route, &ids)
             .map_err(|why| Setback::stand(Cause::Registry, why, "correct the route: `pointsman check`"))?;
         let destination: Box<dyn Destination> = match self.database() {
-            Some(database) => Box::new(self.tables(&program, database)?),
+            Some(database) => {
+                let tables = self.tables(&program, database)?;
+                if facts.is_empty() {
+                    Box::new(tables)
+                } else {
+                    // The only topics that a route to tables writes to are those of its letters.
+                    let producer = Producer::idempotent(&self.producer_settings(&facts))?;
+                    let partitions = facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect();
+                    Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone()))
+                }
+            }
             None => Box::new(self.topics(&program, facts)?),
         };
         Ok((program, destination))

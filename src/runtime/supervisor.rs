@@ -94,7 +94,8 @@ impl Supervisor {
             grace: setting.plan.registry.as_ref().map_or(Duration::ZERO, |r| r.unknown_id_grace),
         };
         let consumer = source.consumer();
-        let opener = RouteOpener::new(setting.clone(), route.clone(), number, source.consumer());
+        let opener =
+            RouteOpener::new(setting.clone(), route.clone(), number, source.consumer(), telemetry.route().clone());
         let deliverer = Deliverer {
             opener: Box::new(opener),
             breaker: Breaker::new(&route.name, route.breaker),

@@ -19,6 +19,7 @@ mod registry_client;
 mod registry_command;
 mod run_bad_input;
 mod run_crash;
+mod run_outbox;
 mod run_start;
 mod table_checks;
 mod table_delivery;

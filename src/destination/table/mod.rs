@@ -17,6 +17,7 @@ mod pending;
 mod positions;
 mod postgres;
 mod refusals;
+mod relay;
 mod round;
 mod rounds;
 mod session;
@@ -27,6 +28,7 @@ mod statements;
 pub use headers::OwnedHeader;
 pub use live::Dialect;
 pub use outbox::Bound;
+pub use relay::Relayed;
 pub use shape::Shape;
 
 use super::{Destination, Start, Tally, Ticket, Work};
