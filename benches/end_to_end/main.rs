@@ -5,7 +5,6 @@
 
 mod copy;
 #[path = "../../tests/it/harness/mod.rs"]
-#[allow(clippy::unwrap_used)] // as in the tests, whose kit it is
 mod harness;
 mod load;
 mod measure;
