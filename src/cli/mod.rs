@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 findings (a check says no); 2 usage; 3 environment (unreachable, refused, in use); 4 our own fault.
 
 pub mod check;
+mod demo;
 pub mod registry;
 mod run;
 mod schemas;
@@ -37,6 +38,7 @@ enum Command {
     Run(run::Args),
     Schemas(schemas::Args),
     Registry(registry::Args),
+    Demo(demo::Args),
 }
 
 /// Parses the command line and carries it out.
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Schemas(args) => schemas::run(args),
         Command::Registry(args) => registry::run(args),
+        Command::Demo(args) => demo::run(args),
     });
     ended.unwrap_or(Exit::Fault).into()
 }

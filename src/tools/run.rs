@@ -42,7 +42,6 @@ pub fn run(plan: Plan, options: &Options) -> Exit {
 
 fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
     let plan = Arc::new(plan);
-    let telemetry = Telemetry::new();
     let routes = match chosen(&plan, &options.only) {
         Ok(routes) => routes,
         Err(unknown) => {
@@ -54,13 +53,41 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
             return Ok(Exit::Usage);
         }
     };
-    let (stop_pages, stopped) = watch::channel(());
+    let started = start(&plan, &routes, options, runtime)?;
+    listen_for_signals(runtime, started.supervisor.stopper());
+    let standing = started.supervisor.wait();
+    for (route, setback) in &standing {
+        tracing::error!(route, help = setback.help, "stood at the end: {}", setback.message);
+    }
+    Ok(if standing.is_empty() { Exit::Done } else { Exit::Environment })
+}
+
+/// Routes under way, and the pages about them, which end with this value.
+pub(super) struct Started {
+    pub supervisor: Supervisor,
+    pub telemetry: Arc<Telemetry>,
+    /// Where the pages are: the beginning of their URLs.
+    pub pages: Option<String>,
+    _stop_pages: watch::Sender<()>,
+    _instance: Instance,
+}
+
+/// Starts the pages and these routes, which are the plan's.
+pub(super) fn start(
+    plan: &Arc<Plan>,
+    routes: &[&Route],
+    options: &Options,
+    runtime: &Runtime,
+) -> Result<Started, Setback> {
+    let telemetry = Telemetry::new();
+    let (stop_pages, mut stopped) = watch::channel(());
+    let mut pages = None;
     if let Some(listen) = &plan.http {
         let listener = runtime
             .block_on(http::bind(listen, "[http] listen"))
             .map_err(|e| Setback::stand(Cause::Host, e.message, e.help))?;
         tracing::info!(url = listener.url(), "pages: /metrics, /health, /ready");
-        let mut stopped = stopped.clone();
+        pages = Some(listener.url());
         runtime.spawn(listener.serve(ops::router(telemetry.clone()), async move {
             // The sender's end going away stops it too.
             let _ = stopped.changed().await;
@@ -68,7 +95,7 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
     }
     let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
     if options.migrate {
-        migrate(&plan, &routes, runtime)?;
+        migrate(plan, routes, runtime)?;
     }
     let instance = match &options.instance {
         Some(name) => Instance::named(name),
@@ -81,20 +108,14 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
         kafka: kafka::Settings::new(&plan.kafka, CLIENT_ID),
         handle: runtime.handle().clone(),
         registry,
-        telemetry,
+        telemetry: telemetry.clone(),
         instance: instance.name().to_owned(),
         until_caught_up: options.until_caught_up,
         drain: options.drain,
         plan: plan.clone(),
     });
-    let supervisor = Supervisor::start(&setting, &routes)?;
-    listen_for_signals(runtime, supervisor.stopper());
-    let standing = supervisor.wait();
-    drop(stop_pages);
-    for (route, setback) in &standing {
-        tracing::error!(route, help = setback.help, "stood at the end: {}", setback.message);
-    }
-    Ok(if standing.is_empty() { Exit::Done } else { Exit::Environment })
+    let supervisor = Supervisor::start(&setting, routes)?;
+    Ok(Started { supervisor, telemetry, pages, _stop_pages: stop_pages, _instance: instance })
 }
 
 /// The routes that were asked for; the first name that no route has.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that panics has failed: that is how it says so
 
 mod check;
+mod demo;
 mod harness;
 mod house;
 mod jobs;
