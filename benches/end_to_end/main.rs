@@ -165,7 +165,7 @@ impl Bench {
                 format!("destination = {{ topic = \"{name}\" }}")
             }
             Destination::Postgres | Destination::Sqlite => {
-                migration(folder);
+                migration(folder, matches!(job.destination, Destination::Sqlite));
                 "destination = { database = \"db\", table = \"events\", key_columns = [\"event_id\"] }".to_owned()
             }
         };
@@ -205,11 +205,15 @@ dlq = "{dlq}"
     }
 }
 
-fn migration(folder: &Path) {
+fn migration(folder: &Path, sqlite: bool) {
     let sql = "CREATE TABLE events (event_id TEXT PRIMARY KEY, event_type TEXT, user_id BIGINT, session_id TEXT, \
         product_id TEXT, category TEXT, quantity INTEGER, unit_price NUMERIC(12,2), currency TEXT, occurred_at TIMESTAMPTZ, \
         device TEXT, \"returning\" BOOLEAN, processed_at TIMESTAMPTZ, amount NUMERIC(22,2));";
-    let file = folder.join("migrations/1_events.sql");
+    // SQLite keeps decimals and times as text.
+    let text = |sql: &str| {
+        sql.replace("NUMERIC(12,2)", "TEXT").replace("NUMERIC(22,2)", "TEXT").replace("TIMESTAMPTZ", "TEXT")
+    };
     fs::create_dir_all(folder.join("migrations")).expect("a folder");
-    fs::write(&file, sql).expect("a file");
+    let sql = if sqlite { text(sql) } else { sql.to_owned() };
+    fs::write(folder.join("migrations/1_events.sql"), sql).expect("a file");
 }

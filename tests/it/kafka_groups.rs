@@ -46,9 +46,19 @@ struct Member<'l> {
 }
 
 impl Member<'_> {
+    /// Lives this long from its first partition on. A member that left before it had one would only keep the group
+    /// rebalancing, and on a busy machine for ever.
     fn live(mut self, life: Duration) {
         let begun = Instant::now();
-        while begun.elapsed() < life || self.revoked.is_some() {
+        let mut flowing: Option<Instant> = None;
+        let goes_on = |flowing: Option<Instant>| match flowing {
+            Some(since) => since.elapsed() < life,
+            None => begun.elapsed() < COMING_AND_GOING,
+        };
+        while goes_on(flowing) || self.revoked.is_some() {
+            if !self.held.is_empty() {
+                flowing.get_or_insert_with(Instant::now);
+            }
             for event in self.consumer.serve() {
                 self.on(event);
             }
