@@ -50,7 +50,7 @@ pub struct Source {
     telemetry: Arc<RouteTelemetry>,
     on_position_lost: OnPositionLost,
     progress: Progress,
-    /// Whether the group has answered us at all: a worker may get no partition.
+    /// Whether the group has answered us since it last took something away: a worker may get no partition.
     assigned: bool,
     /// What reading has found and [`Source::serve`] has yet to tell.
     pending: Vec<Event>,
@@ -96,7 +96,10 @@ impl Source {
                         events.push(Event::Assigned(partitions));
                     }
                 }
-                kafka::Event::Revoked(partitions) => events.push(Event::Revoked(partitions)),
+                kafka::Event::Revoked(partitions) => {
+                    self.assigned = false;
+                    events.push(Event::Revoked(partitions));
+                }
                 kafka::Event::Lost(partitions) => {
                     self.progress.give_up(&partitions);
                     self.flow_on();
