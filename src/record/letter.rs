@@ -1,16 +1,7 @@
 //! A dead letter as fields, before any encoding: a topic writes them as headers, a table as columns.
 
-use super::{Partition, Record};
+use super::Record;
 use crate::failure::Failure;
-
-/// Where a dead letter's record came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    pub partition: Partition,
-    pub offset: i64,
-    /// Milliseconds since the epoch.
-    pub timestamp: Option<i64>,
-}
 
 /// A record that could not be delivered, whole, with what is to be known about its failure.
 #[derive(Clone, Debug)]
