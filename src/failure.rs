@@ -207,7 +207,7 @@ pub const CODES: &[CodeDoc] = &[
     doc(Stage::Decode, "out-of-range", "a number does not fit its field"),
     doc(Stage::Decode, "unknown-symbol", "a string is none of the enum's symbols"),
     doc(Stage::Decode, "bad-decimal", "a decimal is malformed, has too many digits, or would lose scale"),
-    doc(Stage::Decode, "bad-date", "a date, time or timestamp is malformed or out of range"),
+    doc(Stage::Decode, "bad-date", "a date, time, timestamp or duration is malformed or out of range"),
     doc(Stage::Decode, "bad-uuid", "a string is not a UUID"),
     doc(Stage::Decode, "bad-bytes", "bytes are neither Avro's JSON string nor base64, as the validator asks"),
     doc(Stage::Decode, "bad-key", "the record's key does not read as the route's key format"),

@@ -1,6 +1,9 @@
 //! `pointsman check`: the compiler of routes.toml, offline.
 
-use crate::config::{self, Loaded, Options, Plan, Problem, diagnostics};
+use crate::{
+    config::{self, Loaded, Options, Plan, Problem, diagnostics},
+    kafka,
+};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{
@@ -38,7 +41,8 @@ pub enum Format {
 /// # Errors
 /// The output cannot be written.
 pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl Write) -> io::Result<u8> {
-    let loaded = match config::load(&args.file, Options { strict: args.strict, ..options }) {
+    let options = Options { strict: args.strict, properties: Some(kafka::properties()), ..options };
+    let loaded = match config::load(&args.file, options) {
         Ok(loaded) => loaded,
         Err(error) => return unreadable(args, &error, out),
     };

@@ -8,7 +8,7 @@ pub mod registry;
 mod run;
 mod schemas;
 
-use crate::{config, tools::Exit};
+use crate::{config, kafka, tools::Exit};
 use clap::{Parser, Subcommand};
 use std::{
     env,
@@ -62,7 +62,8 @@ fn check(args: &check::CheckArgs) -> Exit {
 
 /// The checked plan of a file; its problems on standard error where there is none.
 fn plan(file: &Path) -> Result<config::Plan, Exit> {
-    let loaded = config::load(file, config::Options { strict: true, ..Default::default() });
+    let options = config::Options { strict: true, properties: Some(kafka::properties()), ..Default::default() };
+    let loaded = config::load(file, options);
     loaded.ok().and_then(|l| l.plan).ok_or_else(|| {
         let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict: true };
         let err = io::stderr();

@@ -1,11 +1,11 @@
 //! One value of a body, read at its offset: what a table's column takes.
 
 use super::{
-    Decimal, JsonWriter, NULL,
+    Decimal, Interval, JsonWriter, NULL,
     read::{Flaw, Reader},
-    shape::{Shape, Unit},
+    shape::Shape,
 };
-use crate::schema::{Kind, NodeId, Schema};
+use crate::schema::{Kind, NodeId, Schema, Unit};
 use std::sync::Arc;
 
 /// A value in the form that databases bind. Borrowed from the body wherever Avro's form allows.
@@ -26,6 +26,7 @@ pub enum Cell<'a> {
     Instant(i64),
     /// Microseconds since 1970-01-01T00:00:00 of a local clock.
     Local(i64),
+    Interval(Interval),
     Uuid([u8; 16]),
     /// A record, array, map or many-branched union as JSON text.
     Json(Vec<u8>),
@@ -107,6 +108,7 @@ impl CellReader {
             Shape::Time(unit) => Cell::Time(micros(r.long()?, unit)),
             Shape::Instant(unit) => Cell::Instant(micros(r.long()?, unit)),
             Shape::Local(unit) => Cell::Local(micros(r.long()?, unit)),
+            Shape::Interval => Cell::Interval(Interval::from_avro(r.fixed(Interval::SIZE)?)),
             Shape::Array(_) | Shape::Map(_) | Shape::Record | Shape::Union => self.json(body, offset),
         })
     }
@@ -122,9 +124,10 @@ impl CellReader {
     }
 }
 
-/// Microseconds; what lies past their range stays at its end, which no database takes for a time.
+/// Microseconds, which is what databases hold: nanoseconds are cut off. What lies past their range stays at its end, which
+/// no database takes for a time.
 fn micros(n: i64, unit: Unit) -> i64 {
-    n.saturating_mul(unit.micros())
+    unit.to_micros(n).unwrap_or(if n < 0 { i64::MIN } else { i64::MAX })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Dates, times and instants between text and the numbers that Avro counts.
 //!
-//! Text is RFC 3339. Digits finer than a microsecond are cut off: Avro's types here have no room for them.
+//! Text is RFC 3339. Microseconds are what everything here counts, and finer digits are cut off; but for the two functions
+//! of nanoseconds, which are for Avro's types of that unit.
 
+use crate::schema::Unit;
 use jiff::{Timestamp, civil, tz::Offset};
 use std::io::Write;
 
@@ -12,14 +14,28 @@ pub fn parse_instant(text: &str) -> Option<i64> {
     quick_instant(text.as_bytes()).or_else(|| Some(micros(text.parse().ok()?)))
 }
 
+/// Nanoseconds since the epoch, where they fit: years 1677 to 2262.
+pub fn parse_instant_nanos(text: &str) -> Option<i64> {
+    i64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
 /// Microseconds since 1970-01-01T00:00:00 of a date and time that names no offset: `2024-06-30T20:40:35`.
 pub fn parse_local(text: &str) -> Option<i64> {
+    local(text).map(micros)
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00, where they fit.
+pub fn parse_local_nanos(text: &str) -> Option<i64> {
+    i64::try_from(local(text)?.as_nanosecond()).ok()
+}
+
+/// As an instant of UTC.
+fn local(text: &str) -> Option<Timestamp> {
     let parsed = jiff::fmt::temporal::DateTimeParser::new().parse_pieces(text).ok()?;
     if parsed.offset().is_some() || parsed.time_zone_annotation().is_some() {
         return None;
     }
-    let at = parsed.date().to_datetime(parsed.time()?);
-    Some(micros(Offset::UTC.to_timestamp(at).ok()?))
+    Offset::UTC.to_timestamp(parsed.date().to_datetime(parsed.time()?)).ok()
 }
 
 /// Days since 1970-01-01 of `2024-06-30`.
@@ -40,13 +56,22 @@ pub fn parse_time(text: &str) -> Option<i64> {
 }
 
 /// Writes an instant; `false`, and nothing written, outside the years -9999 to 9999.
-pub fn write_instant(out: &mut Vec<u8>, micros: i64) -> bool {
-    Timestamp::from_microsecond(micros).is_ok_and(|at| write!(out, "{at}").is_ok())
+pub fn write_instant(out: &mut Vec<u8>, n: i64, unit: Unit) -> bool {
+    timestamp(n, unit).is_some_and(|at| write!(out, "{at}").is_ok())
 }
 
 /// Writes a date and time without offset; `false`, and nothing written, outside the years -9999 to 9999.
-pub fn write_local(out: &mut Vec<u8>, micros: i64) -> bool {
-    Timestamp::from_microsecond(micros).is_ok_and(|at| write!(out, "{}", Offset::UTC.to_datetime(at)).is_ok())
+pub fn write_local(out: &mut Vec<u8>, n: i64, unit: Unit) -> bool {
+    timestamp(n, unit).is_some_and(|at| write!(out, "{}", Offset::UTC.to_datetime(at)).is_ok())
+}
+
+fn timestamp(n: i64, unit: Unit) -> Option<Timestamp> {
+    match unit {
+        Unit::Millis => Timestamp::from_millisecond(n),
+        Unit::Micros => Timestamp::from_microsecond(n),
+        Unit::Nanos => Timestamp::from_nanosecond(i128::from(n)),
+    }
+    .ok()
 }
 
 /// Writes a date; `false`, and nothing written, outside the years 0 to 9999.
@@ -198,8 +223,12 @@ mod tests {
                 assert!(write(&mut out));
                 String::from_utf8(out).unwrap()
             };
-            prop_assert_eq!(parse_instant(&text(&|o| write_instant(o, micros))), Some(micros));
-            prop_assert_eq!(parse_local(&text(&|o| write_local(o, micros))), Some(micros));
+            prop_assert_eq!(parse_instant(&text(&|o| write_instant(o, micros, Unit::Micros))), Some(micros));
+            prop_assert_eq!(parse_local(&text(&|o| write_local(o, micros, Unit::Micros))), Some(micros));
+            // Every 64 bits are a time to the nanosecond.
+            let nanos = micros.wrapping_mul(1_000_003);
+            prop_assert_eq!(parse_instant_nanos(&text(&|o| write_instant(o, nanos, Unit::Nanos))), Some(nanos));
+            prop_assert_eq!(parse_local_nanos(&text(&|o| write_local(o, nanos, Unit::Nanos))), Some(nanos));
             prop_assert_eq!(parse_date(&text(&|o| write_date(o, days))), Some(days));
             let of_day = micros.rem_euclid(DAY);
             prop_assert_eq!(parse_time(&text(&|o| write_time(o, of_day))), Some(of_day));

@@ -5,6 +5,7 @@
 mod cell;
 pub mod civil;
 mod decimal;
+mod interval;
 mod items;
 mod json;
 mod layout;
@@ -21,8 +22,9 @@ pub mod write;
 
 pub use cell::{Cell, CellReader};
 pub use decimal::{Decimal, MAX_PRECISION};
+pub use interval::Interval;
 pub use items::{Entries, Items};
-pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter};
+pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union};
 pub use layout::{Layout, Slot};
 pub use resolve::{Resolution, Resolver};
 pub use scan::{NULL, Scanner};

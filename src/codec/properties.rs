@@ -1,7 +1,7 @@
 //! What holds for every schema and every body.
 
 use super::{
-    Cell, CellReader, Decimal, JsonOptions, JsonReader, JsonWriter, Layout, Slot,
+    Cell, CellReader, Decimal, Interval, JsonOptions, JsonReader, JsonWriter, Layout, Slot,
     testing::{Sample, samples},
 };
 use crate::schema::{Kind, NodeId, Schema};
@@ -53,6 +53,11 @@ fn cell<'v>(value: &'v Value, schema: &Schema, node: NodeId) -> Option<Cell<'v>>
         Value::TimestampMicros(n) => Cell::Instant(*n),
         Value::LocalTimestampMillis(n) => Cell::Local(n.saturating_mul(1000)),
         Value::LocalTimestampMicros(n) => Cell::Local(*n),
+        Value::TimestampNanos(n) => Cell::Instant(n.div_euclid(1000)),
+        Value::LocalTimestampNanos(n) => Cell::Local(n.div_euclid(1000)),
+        Value::Duration(d) => {
+            Cell::Interval(Interval { months: d.months().into(), days: d.days().into(), millis: d.millis().into() })
+        }
         Value::Decimal(d) => {
             let Some(crate::schema::Logical::Decimal { scale, .. }) = schema.node(node).logical else { return None };
             let bytes: Vec<u8> = d.try_into().unwrap();

@@ -1,6 +1,6 @@
 //! What a type's values look like outside Avro: kind and logical type as one, resolved once.
 
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Clock, Kind, Logical, NodeId, Schema, Unit};
 
 /// A type, as JSON and databases see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,32 +27,24 @@ pub(super) enum Shape {
     Time(Unit),
     Instant(Unit),
     Local(Unit),
+    /// Months, days and milliseconds.
+    Interval,
     Array(NodeId),
     Map(NodeId),
     Union,
     Record,
 }
 
-/// What an Avro time counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Millis,
-    Micros,
-}
-
-impl Unit {
-    /// How many microseconds one is.
-    pub const fn micros(self) -> i64 {
-        match self {
-            Unit::Millis => 1000,
-            Unit::Micros => 1,
-        }
-    }
-}
-
 impl Shape {
     pub fn of(schema: &Schema, node: NodeId) -> Shape {
         let logical = schema.node(node).logical;
+        if let Some((clock, unit)) = logical.and_then(Logical::clock) {
+            return match clock {
+                Clock::Day => Shape::Time(unit),
+                Clock::Utc => Shape::Instant(unit),
+                Clock::Local => Shape::Local(unit),
+            };
+        }
         match (schema.kind(node), logical) {
             (Kind::Bytes, Some(Logical::Decimal { precision, scale })) => {
                 Shape::Decimal { precision, scale, fixed: None }
@@ -61,12 +53,7 @@ impl Shape {
                 Shape::Decimal { precision, scale, fixed: Some(f.size) }
             }
             (Kind::Int, Some(Logical::Date)) => Shape::Date,
-            (Kind::Int, Some(Logical::TimeMillis)) => Shape::Time(Unit::Millis),
-            (Kind::Long, Some(Logical::TimeMicros)) => Shape::Time(Unit::Micros),
-            (Kind::Long, Some(Logical::TimestampMillis)) => Shape::Instant(Unit::Millis),
-            (Kind::Long, Some(Logical::TimestampMicros)) => Shape::Instant(Unit::Micros),
-            (Kind::Long, Some(Logical::LocalTimestampMillis)) => Shape::Local(Unit::Millis),
-            (Kind::Long, Some(Logical::LocalTimestampMicros)) => Shape::Local(Unit::Micros),
+            (Kind::Fixed(_), Some(Logical::Duration)) => Shape::Interval,
             (Kind::String, Some(Logical::Uuid)) => Shape::Uuid,
             (Kind::Null, _) => Shape::Null,
             (Kind::Boolean, _) => Shape::Boolean,

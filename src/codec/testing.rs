@@ -49,7 +49,9 @@ fn scalars() -> impl Strategy<Value = Json> {
         ("long", "timestamp-millis"),
         ("long", "timestamp-micros"),
         ("long", "local-timestamp-millis"),
+        ("long", "timestamp-nanos"),
         ("long", "local-timestamp-micros"),
+        ("long", "local-timestamp-nanos"),
         ("string", "uuid"),
     ];
     prop_oneof![
@@ -57,6 +59,7 @@ fn scalars() -> impl Strategy<Value = Json> {
         3 => prop::sample::select(logical.to_vec()).prop_map(|(t, l)| json!({"type": t, "logicalType": l})),
         1 => (1u32..38, 0u32..10).prop_map(|(p, s)| json!({"type": "bytes", "logicalType": "decimal", "precision": p, "scale": s.min(p)})),
         1 => (0usize..9).prop_map(|size| json!({"type": "fixed", "name": "", "size": size})),
+        1 => Just(json!({"type": "fixed", "name": "", "size": 12, "logicalType": "duration"})),
         1 => (1usize..9).prop_map(|symbols| {
             let symbols: Vec<String> = (0..symbols).map(|i| format!("S{i}")).collect();
             json!({"type": "enum", "name": "", "symbols": symbols})
@@ -160,6 +163,9 @@ fn value(schema: &apache_avro::Schema, names: &Names<'_>, rng: &mut TestRng, dep
         S::TimeMicros => Value::TimeMicros(rng.random_range(0..86_400_000_000)),
         S::TimestampMillis => Value::TimestampMillis(edge(rng)),
         S::TimestampMicros => Value::TimestampMicros(edge(rng)),
+        S::TimestampNanos => Value::TimestampNanos(edge(rng)),
+        S::LocalTimestampNanos => Value::LocalTimestampNanos(edge(rng)),
+        S::Duration(_) => Value::Duration(rng.random::<[u8; 12]>().into()),
         S::LocalTimestampMillis => Value::LocalTimestampMillis(edge(rng)),
         S::LocalTimestampMicros => Value::LocalTimestampMicros(edge(rng)),
         S::Array(a) => Value::Array((0..few(rng)).map(|_| value(&a.items, names, rng, depth + 1)).collect()),

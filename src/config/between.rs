@@ -3,6 +3,7 @@
 use super::{
     context::Context,
     destinations::{Domain, Placed},
+    loops::Write,
     plan::{Destination, Dlq, Format, KeyFormat, OnTombstone, Otherwise, Route},
     problem::{Place, Problem},
     section::Section,
@@ -70,20 +71,20 @@ pub(super) fn check_registry(route: &Section<'_>, format: Format, key: KeyFormat
     );
 }
 
-/// A route must not read what it writes.
+/// A route must not read what it writes. What it writes is returned, for the loops that lead through other routes.
 pub(super) fn check_loops(
     route: &Section<'_>,
     topics: &[String],
     placed: &[Placed],
     dlq: Option<&Dlq>,
     otherwise: Option<&Otherwise>,
-) {
+) -> Vec<Write> {
     let cx = route.cx;
     let at = |key: &str| route.value(key).map_or(route.place, |v| v.place);
     let mut written = Vec::new();
     for p in placed {
         let Some(Destination::Topic(t)) = &p.destination else { continue };
-        written.push(&t.topic);
+        written.push(Write { topic: t.topic.clone(), place: p.place, what: "records" });
         if topics.contains(&t.topic) {
             let message = format!("{} writes to `{}`, which it reads", route.what, t.topic);
             cx.report(
@@ -97,11 +98,13 @@ pub(super) fn check_loops(
         Some(Otherwise::Apart(place)) => Some(place),
         _ => None,
     };
-    for (key, place) in [("dlq", dlq), ("otherwise", otherwise)] {
+    let mut apart = Vec::new();
+    for (key, place, what) in [("dlq", dlq, "dead letters"), ("otherwise", otherwise, "unmatched records")] {
         let Some(Dlq::Topic(topic)) = place else { continue };
+        apart.push(Write { topic: topic.clone(), place: at(key), what });
         let message = if topics.contains(topic) {
             format!("`{key}` is `{topic}`, which the route reads")
-        } else if written.contains(&topic) {
+        } else if written.iter().any(|w| w.topic == *topic) {
             format!("`{key}` is `{topic}`, which the route writes its good records to")
         } else {
             continue;
@@ -110,12 +113,14 @@ pub(super) fn check_loops(
             Problem::error("loop", at(key), message).help("records that are kept apart need a topic of their own"),
         );
     }
+    written.append(&mut apart);
+    written
 }
 
 /// Two routes of one group would share the partitions of a topic that both are to read whole.
-pub(super) fn check_groups(cx: &Context<'_>, routes: &[(Route, Place)]) {
-    for (i, (route, place)) in routes.iter().enumerate() {
-        for (other, first) in &routes[..i] {
+pub(super) fn check_groups(cx: &Context<'_>, routes: &[(Route, Place, Vec<Write>)]) {
+    for (i, (route, place, _)) in routes.iter().enumerate() {
+        for (other, first, _) in &routes[..i] {
             let shared = route.topics.iter().find(|t| other.topics.contains(t));
             if let (Some(topic), true) = (shared, route.group == other.group) {
                 let message = format!(

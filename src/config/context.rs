@@ -1,9 +1,10 @@
 //! What every part of the reading shares: the options, the texts, and the problems found so far.
 
 use super::{
-    document,
+    document::{self, Table},
     interpolate::interpolate,
     problem::{Place, Problem, Severity, Sources},
+    properties::Properties,
 };
 use std::{
     cell::{Ref, RefCell},
@@ -19,11 +20,13 @@ pub struct Options<'a> {
     pub strict: bool,
     /// The environment's variables.
     pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// What judges librdkafka's properties; without it they are taken as they are.
+    pub properties: Option<&'a Properties>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { strict: false, env: &|name| std::env::var(name).ok() }
+        Options { strict: false, env: &|name| std::env::var(name).ok(), properties: None }
     }
 }
 
@@ -65,7 +68,11 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.problems.borrow().iter().any(Problem::is_error)
+        self.errors() > 0
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.problems.borrow().iter().filter(|p| p.is_error()).count()
     }
 
     pub(super) fn add_source(&self, path: &Path, text: String) -> u32 {
@@ -74,6 +81,20 @@ impl<'a> Context<'a> {
 
     pub(super) fn sources(&self) -> Ref<'_, Sources> {
         self.sources.borrow()
+    }
+
+    /// A key that the whole file lacks: it has to stand above the first header.
+    pub(super) fn missing_on_top(&self, file: Place, table: &Table, message: String) -> Problem {
+        let header = |p: &Place| self.sources().line(*p).trim_start().starts_with('[');
+        match table.entries.iter().map(|e| e.key_place).filter(header).min() {
+            Some(first) => Problem::error("missing-key", first, message).label("it belongs above the first header"),
+            None => Problem::error("missing-key", self.end_of(file), message),
+        }
+    }
+
+    /// Where a table is missing: behind the last of the file's text.
+    pub(super) fn end_of(&self, file: Place) -> Place {
+        self.sources().end(file.file)
     }
 
     /// A path as the file at `place` means it.

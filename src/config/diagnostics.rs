@@ -2,7 +2,7 @@
 
 use super::problem::{Place, Problem, Severity, Sources};
 use annotate_snippets::{
-    Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+    Annotation, AnnotationKind, Element, Group, Level, Renderer, Snippet, normalize_untrusted_str,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, ops::Range};
@@ -28,28 +28,20 @@ fn snippets<'a>(problem: &'a Problem, sources: &'a Sources) -> Vec<Element<'a>> 
     let also = problem.also.iter().map(|(p, label)| (*p, AnnotationKind::Context, label.as_str()));
     let mut files: Vec<u32> = Vec::new();
     let mut annotations: BTreeMap<u32, Vec<Annotation<'a>>> = BTreeMap::new();
-    let mut bare: Vec<u32> = Vec::new();
     for (place, kind, label) in primary.into_iter().chain(also) {
         if !files.contains(&place.file) {
             files.push(place.file);
         }
-        match span(place, sources) {
-            Some(span) => annotations.entry(place.file).or_default().push(annotation(kind, span, label)),
-            None => bare.push(place.file),
+        if let Some(span) = span(place, sources) {
+            annotations.entry(place.file).or_default().push(annotation(kind, span, label));
         }
     }
     let mut elements = Vec::new();
     for file in files {
         let Some(source) = sources.get(file) else { continue };
+        let annotations = annotations.remove(&file).unwrap_or_default();
         let path = source.path.display().to_string();
-        match annotations.remove(&file) {
-            Some(list) => {
-                let text = source.text.as_str();
-                elements.push(Snippet::source(text).path(path).annotations(list).into());
-            }
-            None if bare.contains(&file) => elements.push(Origin::path(path).into()),
-            None => {}
-        }
+        elements.push(Snippet::source(source.text.as_str()).path(path).annotations(annotations).into());
     }
     elements
 }
@@ -59,12 +51,9 @@ fn annotation<'a>(kind: AnnotationKind, span: Range<usize>, label: &'a str) -> A
     if label.is_empty() { annotation } else { annotation.label(label) }
 }
 
-/// A range that begins and ends between characters and is not empty; `None` where the file as a whole is meant.
+/// A range that begins and ends between characters, on one line.
 fn span(place: Place, sources: &Sources) -> Option<Range<usize>> {
     let text = sources.get(place.file)?.text.as_str();
-    if place.end == 0 {
-        return None;
-    }
     let start = text.floor_char_boundary(place.start as usize);
     let end = text.ceil_char_boundary((place.end as usize).max(start));
     // A table's place is its header, and a long value is shown by its first line.

@@ -102,13 +102,7 @@ impl Fitting<'_> {
 }
 
 fn same_unit_or_finer(from: Logical, to: Logical) -> bool {
-    from == to
-        || matches!(
-            (from, to),
-            (Logical::TimeMillis, Logical::TimeMicros)
-                | (Logical::TimestampMillis, Logical::TimestampMicros)
-                | (Logical::LocalTimestampMillis, Logical::LocalTimestampMicros)
-        )
+    from == to || matches!((from.clock(), to.clock()), (Some((a, coarse)), Some((b, fine))) if a == b && coarse <= fine)
 }
 
 /// Avro 1.12, "Schema Resolution".

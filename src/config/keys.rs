@@ -74,7 +74,7 @@ pub(super) const VALIDATOR: Level = Level {
     what: "a validator",
     header: "`[validators.NAME]`",
     depth: 1,
-    keys: &["schema", "unknown_fields", "bytes", "rules"],
+    keys: &["schema", "unknown_fields", "bytes", "unions", "rules"],
 };
 
 pub(super) const RULE: Level =

@@ -230,7 +230,7 @@ impl Ways<'_> {
     fn decoded(&self, holder: &Section<'_>, what: &Section<'_>) -> Option<Decoded> {
         let cx = holder.cx;
         let validator = self.validator(holder, what)?;
-        if self.json {
+        if self.json && !validator.named_unions {
             let named = holder.value("validator").or(holder.value("schema")).map_or(what.place, |v| v.place);
             unions::ambiguous(&validator.schema, named).into_iter().for_each(|p| cx.report(p));
         }

@@ -7,6 +7,7 @@ use super::{
     enrichers,
     files::{self, Files},
     keys,
+    loops::{self, Write},
     plan::{Plan, Route},
     problem::{self, Place, Problem, Sources},
     routes::{self, Named},
@@ -91,22 +92,30 @@ fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>
     let entries = files.named(cx, "routes");
     if entries.is_empty() {
         cx.report(
-            Problem::warning("nothing-to-do", main.place, "the file has no routes").help("write `[routes.NAME]`"),
+            Problem::warning("nothing-to-do", cx.end_of(main.place), "the file has no routes")
+                .help("write `[routes.NAME]`"),
         );
     }
     let read = |entry: &&Entry| route(cx, entry, defaults.as_ref().map(|d| d.table), named);
-    let routes: Vec<(Route, Place)> = entries.iter().filter_map(read).collect();
+    let routes: Vec<(Route, Place, Vec<Write>)> = entries.iter().filter_map(read).collect();
     between::check_groups(cx, &routes);
-    routes.into_iter().map(|(route, _)| route).collect()
+    loops::check(cx, &routes);
+    routes.into_iter().map(|(route, ..)| route).collect()
 }
 
-fn route(cx: &Context<'_>, entry: &Entry, defaults: Option<&Table>, named: &Named<'_>) -> Option<(Route, Place)> {
+fn route(
+    cx: &Context<'_>,
+    entry: &Entry,
+    defaults: Option<&Table>,
+    named: &Named<'_>,
+) -> Option<(Route, Place, Vec<Write>)> {
     let what = format!("route `{}`", entry.key);
     // Reports a value that is no table.
     Section::of(cx, &entry.value, what.as_str(), entry.key_place)?;
     let table = routes::with_defaults(entry, defaults)?;
     let section = Section { cx, table: &table, what, place: entry.key_place };
-    Some((routes::read(&section, &entry.key, named), entry.key_place))
+    let (route, writes) = routes::read(&section, &entry.key, named);
+    Some((route, entry.key_place, writes))
 }
 
 fn unused(cx: &Context<'_>, section: &'static str, entries: &[&Entry]) {

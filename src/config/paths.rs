@@ -81,7 +81,7 @@ fn describe(schema: &Schema, node: NodeId, depth: u8) -> String {
     let inner = |node: &NodeId| describe(schema, *node, depth - 1);
     match (&schema.node(node).kind, schema.node(node).logical) {
         (_, Some(Logical::Decimal { precision, scale })) => format!("decimal({precision},{scale})"),
-        (_, Some(logical)) => logical_name(logical).into(),
+        (_, Some(logical)) => logical.name().into(),
         (Kind::Array(items), _) => format!("array of {}", inner(items)),
         (Kind::Map(values), _) => format!("map of {}", inner(values)),
         (Kind::Record(r), _) => r.name.to_string(),
@@ -94,20 +94,6 @@ fn describe(schema: &Schema, node: NodeId, depth: u8) -> String {
             words.join(" or ")
         }
         (kind, _) => kind_name(kind).into(),
-    }
-}
-
-fn logical_name(logical: Logical) -> &'static str {
-    match logical {
-        Logical::Decimal { .. } => "decimal",
-        Logical::Date => "date",
-        Logical::TimeMillis => "time-millis",
-        Logical::TimeMicros => "time-micros",
-        Logical::TimestampMillis => "timestamp-millis",
-        Logical::TimestampMicros => "timestamp-micros",
-        Logical::LocalTimestampMillis => "local-timestamp-millis",
-        Logical::LocalTimestampMicros => "local-timestamp-micros",
-        Logical::Uuid => "uuid",
     }
 }
 

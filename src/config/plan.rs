@@ -145,6 +145,8 @@ pub struct Validator {
     pub unknown_fields: UnknownFields,
     /// JSON holds bytes as base64, not as Avro's string of code points.
     pub base64: bool,
+    /// JSON names the branch of a union where the value alone would not say which it is.
+    pub named_unions: bool,
     pub rules: Vec<Rule>,
 }
 

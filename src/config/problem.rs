@@ -131,6 +131,12 @@ impl Sources {
         text[begins..].lines().next().unwrap_or("")
     }
 
+    /// The end of a text, without the blank lines that follow it.
+    pub(super) fn end(&self, file: u32) -> Place {
+        let end = self.get(file).map_or(0, |s| s.text.trim_end().len()) as u32;
+        Place { file, start: end, end }
+    }
+
     /// Line and column of a place's start, both from 1; columns count characters.
     pub fn line_column(&self, place: Place) -> (usize, usize) {
         let text = self.get(place.file).map_or("", |s| s.text.as_str());

@@ -6,6 +6,7 @@ use super::{
     document::{Entry, Kind, Table, Value},
     enrichers::Enrichers,
     expressions, keys, lanes,
+    loops::Write,
     plan::{Breaker, Database, Delivery, Dlq, Format, KeyFormat, OnPositionLost, Otherwise, Retry, Route, Start},
     problem::Problem,
     schemas::Schemas,
@@ -54,8 +55,8 @@ fn name_route(value: &mut Value, route: &str) {
     }
 }
 
-/// Reads a route. What has problems is a placeholder in it: there will be no plan.
-pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Route {
+/// Reads a route, and the topics it writes to. What has problems is a placeholder in it: there will be no plan.
+pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> (Route, Vec<Write>) {
     let cx = route.cx;
     route.only(&keys::ROUTE);
     let topics = topics(route);
@@ -80,11 +81,11 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Route 
     let otherwise = apart::otherwise(route, named.databases);
     let domain = between::one_domain(route, &placed);
     between::check_apart(route, domain.as_ref(), dlq.as_ref(), otherwise.as_ref());
-    between::check_loops(route, &topics, &placed, dlq.as_ref(), otherwise.as_ref());
+    let writes = between::check_loops(route, &topics, &placed, dlq.as_ref(), otherwise.as_ref());
     if !named.registry {
         between::check_registry(route, format, key, &placed);
     }
-    Route {
+    let route = Route {
         name: name.to_owned(),
         topics,
         format,
@@ -102,7 +103,8 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> Route 
         breaker: breaker(route),
         commit_interval: route.duration("commit_interval").unwrap_or(Duration::from_millis(100)),
         fk_wait: route.duration("fk_wait").unwrap_or(Duration::from_secs(30)),
-    }
+    };
+    (route, writes)
 }
 
 fn topics(route: &Section<'_>) -> Vec<String> {

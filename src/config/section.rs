@@ -50,11 +50,19 @@ impl<'a> Section<'a> {
         self.table.entry(key).map_or(self.place, |e| e.key_place)
     }
 
+    /// A whole file has no header, and so no place of its own.
+    fn is_file(&self) -> bool {
+        self.place.end == 0
+    }
+
     pub(super) fn require(&self, key: &str, help: &str) -> Option<&'a Value> {
         let value = self.value(key);
         if value.is_none() && !self.cx.is_misplaced(self.place, key) {
             let message = format!("{} has no `{key}`", self.what);
-            self.cx.report(Problem::error("missing-key", self.place, message).help(help));
+            self.cx.report(match self.is_file() {
+                true => self.cx.missing_on_top(self.place, self.table, message).help(help),
+                false => Problem::error("missing-key", self.place, message).help(help),
+            });
         }
         value
     }

@@ -6,6 +6,7 @@ use super::{
     keys,
     plan::{Database, Kafka, Registry, TopicSpec},
     problem::Problem,
+    properties,
     section::{Name, Section, text, wrong_type},
 };
 use std::{
@@ -15,62 +16,32 @@ use std::{
     time::Duration,
 };
 
-/// librdkafka properties that follow from Pointsman's guarantees, and what stands for them.
-const OWNED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "write it as `bootstrap_servers` in `[kafka]`"),
-    ("metadata.broker.list", "write it as `bootstrap_servers` in `[kafka]`"),
-    ("group.id", "a route has its own group: `group` in the route"),
-    ("enable.auto.commit", "positions are committed together with what was delivered, never by a timer"),
-    ("enable.auto.offset.store", "positions are committed together with what was delivered, never by a timer"),
-    ("auto.commit.interval.ms", "write `commit_interval` in the route"),
-    ("auto.offset.reset", "write `start` in the route for a new group, `on_position_lost` for a position that is gone"),
-    ("isolation.level", "routes read committed records only; anything else would deliver records that never were"),
-    ("enable.partition.eof", "the end of a partition is how a route knows that it has caught up"),
-    ("transactional.id", "each worker has its own, which fences its predecessor"),
-    ("enable.idempotence", "it is always on: without it a retry may write a record twice"),
-    ("enable.gapless.guarantee", "transactions make it needless"),
-    ("acks", "it is always `all`: anything less loses records when a broker fails"),
-    ("request.required.acks", "it is always `all`: anything less loses records when a broker fails"),
-    ("delivery.report.only.error", "a record counts as delivered when its report says so"),
-];
-
 pub(super) fn kafka(main: &Section<'_>) -> Kafka {
     let cx = main.cx;
-    if main.value("kafka").is_none() {
+    if main.value("kafka").is_none() && !cx.is_misplaced(main.place, "kafka") {
         cx.report(
-            Problem::error("missing-key", main.place, "the file has no `[kafka]`")
+            Problem::error("missing-key", cx.end_of(main.place), "the file has no `[kafka]`")
                 .help("write `[kafka]` with `bootstrap_servers = \"localhost:9092\"`"),
         );
     }
     let Some(section) = main.section("kafka", "`[kafka]`") else { return Kafka::default() };
     section.only(&keys::KAFKA);
     section.require("bootstrap_servers", "write `bootstrap_servers = \"host:9092\"`");
-    Kafka {
+    let before = cx.errors();
+    let kafka = Kafka {
         bootstrap_servers: section.text("bootstrap_servers").unwrap_or_default(),
-        properties: properties(&section, "properties"),
-        consumer: properties(&section, "consumer"),
-        producer: properties(&section, "producer"),
+        properties: properties::read(&section, "properties"),
+        consumer: properties::read(&section, "consumer"),
+        producer: properties::read(&section, "producer"),
+    };
+    if cx.errors() == before {
+        properties::check_together(&section, &kafka);
     }
-}
-
-fn properties(kafka: &Section<'_>, key: &str) -> BTreeMap<String, String> {
-    let Some(section) = kafka.section(key, format!("`[kafka.{key}]`")) else { return BTreeMap::new() };
-    let mut found = BTreeMap::new();
-    collect(section.table, "", &mut |name, entry| {
-        if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
-            kafka.cx.report(
-                Problem::error("owned-property", entry.key_place, format!("Pointsman sets `{name}` itself"))
-                    .help(*reason),
-            );
-        } else if let Some(value) = scalar(kafka.cx, &entry.value) {
-            found.insert(name.to_owned(), value);
-        }
-    });
-    found
+    kafka
 }
 
 /// Every leaf under its dotted name: `security.protocol = …` without quotes is a table to TOML, and means the same.
-fn collect(table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
+pub(super) fn collect(table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
     for entry in &table.entries {
         let name = format!("{prefix}{}", entry.key);
         match &entry.value.kind {
@@ -80,7 +51,7 @@ fn collect(table: &Table, prefix: &str, found: &mut dyn FnMut(&str, &Entry)) {
     }
 }
 
-fn scalar(cx: &Context<'_>, value: &Value) -> Option<String> {
+pub(super) fn scalar(cx: &Context<'_>, value: &Value) -> Option<String> {
     match &value.kind {
         Kind::Integer(n) => Some(n.to_string()),
         Kind::Float(n) => Some(n.to_string()),
@@ -115,7 +86,7 @@ pub(super) fn registry(main: &Section<'_>) -> Option<Registry> {
 }
 
 /// Whether a variable without a value is still in the text: then nothing can be said about it.
-fn is_open(text: &str) -> bool {
+pub(super) fn is_open(text: &str) -> bool {
     text.contains("${")
 }
 

@@ -10,7 +10,7 @@ use super::{
     problem::Problem,
     section::{Name, Section, unknown_name},
 };
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Kind, Logical, NodeId, Schema, Unit};
 use std::collections::BTreeMap;
 
 /// The database that a table destination or a dead letter table names.
@@ -112,6 +112,11 @@ fn key_columns(section: &Section<'_>, columns: Option<&[Column]>) -> Vec<Name> {
                     .label(type_name(&column.schema, column.node))
                     .help("two rows without a key are never the same row: take a field that is always there, or write an expression for the column"),
             ),
+            Some(column) if in_nanos(column.schema.node(column.node).logical) => section.cx.report(
+                Problem::error("cut-key", name.place, format!("the key column `{}` loses digits", name.text))
+                    .label(type_name(&column.schema, column.node))
+                    .help("columns hold microseconds: keys that differ within one would be the same row. Take another field"),
+            ),
             Some(_) => {}
         }
     }
@@ -179,9 +184,14 @@ fn ordered(schema: &Schema, node: NodeId, sqlite: bool) -> Result<(), &'static s
         (_, Some(Logical::Decimal { .. })) if sqlite => Err("SQLite keeps decimals as text, which has another order"),
         (_, Some(Logical::Decimal { .. })) => Ok(()),
         (_, Some(Logical::Uuid)) => Err("it has no order that means newer"),
+        (_, logical) if in_nanos(logical) => Err("columns hold microseconds, and within one neither is newer"),
         (Kind::Int | Kind::Long | Kind::Float | Kind::Double, _) => Ok(()),
         _ => Err("it has no order that means newer"),
     }
+}
+
+fn in_nanos(logical: Option<Logical>) -> bool {
+    logical.and_then(Logical::clock).is_some_and(|(_, unit)| unit == Unit::Nanos)
 }
 
 fn on_tombstone(

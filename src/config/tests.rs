@@ -33,7 +33,7 @@ impl Folder {
 
     fn plan(&self) -> Plan {
         let env = |name: &str| (name == "PASSWORD").then(|| "secret".to_owned());
-        let loaded = load(&self.0.join("routes.toml"), Options { strict: true, env: &env }).unwrap();
+        let loaded = load(&self.0.join("routes.toml"), Options { strict: true, env: &env, properties: None }).unwrap();
         let shown: Vec<String> =
             loaded.problems.iter().map(|p| diagnostics::human(p, &loaded.sources, false)).collect();
         assert!(shown.is_empty(), "{}", shown.join("\n"));
@@ -323,7 +323,7 @@ fn variables_secrets_and_paths_are_those_of_the_file_that_names_them() {
     let part = "[databases.shop]\nurl = 'sqlite://shop.db'\nuser = '$${PASSWORD}'\npassword = '${file:secret}'\nmigrations = '.'\n";
     let folder = Folder::new("paths", &[("routes.toml", main), ("parts/db.toml", part), ("parts/secret", "pw\n")]);
     let env = |name: &str| (name == "PASSWORD").then(|| "secret".to_owned());
-    let loaded = load(&folder.0.join("routes.toml"), Options { strict: true, env: &env }).unwrap();
+    let loaded = load(&folder.0.join("routes.toml"), Options { strict: true, env: &env, properties: None }).unwrap();
     let plan = loaded.plan.unwrap();
     assert_eq!(plan.kafka.bootstrap_servers, "a:9092,b:9092");
     assert_eq!(plan.kafka.properties["sasl.password"], "secret");

@@ -42,6 +42,7 @@ pub(super) fn bare(cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<V
         schema: schemas.find_record(cx, name)?,
         unknown_fields: UnknownFields::Count,
         base64: false,
+        named_unions: false,
         rules: Vec::new(),
     })
 }
@@ -52,6 +53,7 @@ fn validator(cx: &Context<'_>, entry: &Entry, schemas: &Schemas) -> Option<Valid
     let unknown_fields =
         section.choice("unknown_fields", &[("count", UnknownFields::Count), ("reject", UnknownFields::Reject)]);
     let base64 = section.choice("bytes", &[("avro", false), ("base64", true)]).unwrap_or(false);
+    let named_unions = section.choice("unions", &[("natural", false), ("named", true)]).unwrap_or(false);
     section.require("schema", "write `schema = \"namespace.Name\"`, the full name of a record in schemas/");
     let schema = schemas.find_record(cx, &section.name("schema")?)?;
     let env = Env { view: View::of(&schema), item: None };
@@ -62,6 +64,7 @@ fn validator(cx: &Context<'_>, entry: &Entry, schemas: &Schemas) -> Option<Valid
         schema,
         unknown_fields: unknown_fields.unwrap_or(UnknownFields::Count),
         base64,
+        named_unions,
         rules,
     })
 }

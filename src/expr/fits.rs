@@ -4,7 +4,7 @@ use super::{
     tree::{Const, Expr, Kind as ExprKind},
     types::{Shape, Ty, describe},
 };
-use crate::schema::{Kind, Logical};
+use crate::schema::{Clock, Kind, Logical, Unit};
 
 /// In words, why a value of this expression cannot be written as the node; a loss that only a value shows is found when it runs.
 pub(super) fn fits(e: &Expr, target: &Shape) -> Result<(), String> {
@@ -54,10 +54,8 @@ fn takes_no_null(ty: &Ty, target: &Shape) -> String {
 pub(super) fn fine(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Path(path) => {
-            matches!(
-                path.leaf.logical(),
-                Some(Logical::TimestampMicros | Logical::LocalTimestampMicros | Logical::TimeMicros)
-            )
+            let clock = path.leaf.logical().and_then(Logical::clock);
+            clock.is_some_and(|(_, unit)| unit > Unit::Millis)
         }
         ExprKind::Const(Const::Timestamp(t) | Const::Duration(t)) => t % 1000 != 0,
         ExprKind::Call(f, _) => matches!(f.name, "timestamp" | "duration"),
@@ -89,9 +87,9 @@ pub(super) fn type_fits(ty: &Ty, target: &Shape) -> Result<(), String> {
         (Ty::Double, _, Some(Logical::Decimal { scale, .. })) => {
             no(&format!(": a double is not exact; write `decimal(…, {scale})`"))
         }
-        (Ty::Timestamp, _, Some(Logical::TimestampMillis | Logical::TimestampMicros)) => Ok(()),
-        (Ty::Local, _, Some(Logical::LocalTimestampMillis | Logical::LocalTimestampMicros)) => Ok(()),
-        (Ty::Duration, _, Some(Logical::TimeMillis | Logical::TimeMicros)) => Ok(()),
+        (Ty::Timestamp, _, Some(to)) if on(Clock::Utc, to) => Ok(()),
+        (Ty::Local, _, Some(to)) if on(Clock::Local, to) => Ok(()),
+        (Ty::Duration, _, Some(to)) if on(Clock::Day, to) => Ok(()),
         (Ty::String, _, None | Some(Logical::Uuid)) if matches!(solid.kind(), Kind::String | Kind::Enum(_)) => Ok(()),
         (Ty::Timestamp, _, Some(Logical::Date)) => no(": a timestamp has a time of day"),
         (_, _, Some(_)) => no(""),
@@ -113,6 +111,10 @@ pub(super) fn type_fits(ty: &Ty, target: &Shape) -> Result<(), String> {
         (Ty::Message(_), Kind::Record(_), _) => no(": the two records differ"),
         _ => no(""),
     }
+}
+
+fn on(clock: Clock, logical: Logical) -> bool {
+    logical.clock().is_some_and(|(its, _)| its == clock)
 }
 
 fn union_fits(ty: &Ty, target: &Shape, branches: &[crate::schema::NodeId]) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! Types while checking: as [`Type`], but lists, maps and records know which schema node their bytes follow.
 
 use super::Type;
-use crate::schema::{Kind, Logical, Node, NodeId, Schema};
+use crate::schema::{Clock, Kind, Logical, Node, NodeId, Schema};
 use std::{fmt, sync::Arc};
 
 /// A node of a schema: how encoded bytes are to be read.
@@ -69,10 +69,14 @@ impl Ty {
         }
         match shape.logical() {
             Some(Logical::Decimal { precision, scale }) => return Ty::Decimal { precision, scale },
-            Some(Logical::Date | Logical::TimestampMillis | Logical::TimestampMicros) => return Ty::Timestamp,
-            Some(Logical::LocalTimestampMillis | Logical::LocalTimestampMicros) => return Ty::Local,
-            Some(Logical::TimeMillis | Logical::TimeMicros) => return Ty::Duration,
-            Some(Logical::Uuid) | None => {}
+            Some(Logical::Date) => return Ty::Timestamp,
+            // Avro's duration has months, which no number of microseconds is: here it is its bytes.
+            logical => match logical.and_then(Logical::clock) {
+                Some((Clock::Utc, _)) => return Ty::Timestamp,
+                Some((Clock::Local, _)) => return Ty::Local,
+                Some((Clock::Day, _)) => return Ty::Duration,
+                None => {}
+            },
         }
         match shape.kind() {
             Kind::Null => Ty::Null,
@@ -208,14 +212,7 @@ pub(super) fn describe(schema: &Schema, node: NodeId) -> String {
     let n = schema.node(node);
     match (&n.kind, n.logical) {
         (_, Some(Logical::Decimal { precision, scale })) => format!("decimal({precision},{scale})"),
-        (_, Some(Logical::Date)) => "date".into(),
-        (_, Some(Logical::TimeMillis)) => "time-millis".into(),
-        (_, Some(Logical::TimeMicros)) => "time-micros".into(),
-        (_, Some(Logical::TimestampMillis)) => "timestamp-millis".into(),
-        (_, Some(Logical::TimestampMicros)) => "timestamp-micros".into(),
-        (_, Some(Logical::LocalTimestampMillis)) => "local-timestamp-millis".into(),
-        (_, Some(Logical::LocalTimestampMicros)) => "local-timestamp-micros".into(),
-        (_, Some(Logical::Uuid)) => "uuid".into(),
+        (_, Some(logical)) => logical.name().into(),
         (Kind::Null, _) => "null".into(),
         (Kind::Boolean, _) => "boolean".into(),
         (Kind::Int, _) => "int".into(),

@@ -15,15 +15,6 @@ pub struct Settings {
     client_id: String,
 }
 
-/// A property that librdkafka does not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedProperty {
-    /// `properties`, `consumer` or `producer`: the table below `[kafka]` it stands in.
-    pub table: &'static str,
-    pub property: String,
-    pub reason: String,
-}
-
 /// Defaults for every client. Statistics are off: nobody reads them.
 const COMMON: &[(&str, &str)] = &[
     ("statistics.interval.ms", "0"),
@@ -77,23 +68,6 @@ impl Settings {
     /// The brokers' addresses, for messages.
     pub fn bootstrap_servers(&self) -> &str {
         &self.kafka.bootstrap_servers
-    }
-
-    /// Every property that librdkafka does not know or whose value it does not take; needs no broker.
-    pub fn refused(&self) -> Vec<RefusedProperty> {
-        let kafka = &self.kafka;
-        let tables = [("properties", &kafka.properties), ("consumer", &kafka.consumer), ("producer", &kafka.producer)];
-        let mut refused = Vec::new();
-        for (table, properties) in tables {
-            for (property, value) in properties {
-                let mut alone = ClientConfig::new();
-                alone.set(property, value);
-                if let Err(error) = alone.create_native_config() {
-                    refused.push(RefusedProperty { table, property: property.clone(), reason: reason(error) });
-                }
-            }
-        }
-        refused
     }
 
     /// A client without group or transactions: admin calls and look-ups.
@@ -216,13 +190,5 @@ mod tests {
         assert_eq!(config.get("session.timeout.ms"), None);
         assert_eq!(config.get("partition.assignment.strategy"), None);
         assert_eq!(config.get("group.instance.id"), Some("pod-1-3"));
-    }
-
-    #[test]
-    fn every_property_that_is_refused_is_named_with_its_reason() {
-        let refused = settings(&[("linger", "1"), ("acks", "many")], &[("fetch.min.bytes", "-1")]).refused();
-        let names: Vec<_> = refused.iter().map(|r| (r.table, r.property.as_str())).collect();
-        assert_eq!(names, [("properties", "acks"), ("properties", "linger"), ("consumer", "fetch.min.bytes")]);
-        assert!(refused[1].reason.contains("No such configuration property"), "{}", refused[1].reason);
     }
 }

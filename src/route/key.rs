@@ -70,6 +70,7 @@ fn json(cell: &Cell<'_>) -> serde_json::Value {
         Cell::Double(d) => (*d).into(),
         Cell::Decimal(d) => d.to_string().into(),
         Cell::Text(t) => (*t).into(),
+        Cell::Interval(i) => i.to_string().into(),
         Cell::Bytes(b) => BASE64_STANDARD.encode(b).into(),
         Cell::Uuid(u) => uuid::Uuid::from_bytes(*u).to_string().into(),
         Cell::Json(j) => serde_json::from_slice(j).unwrap_or_default(),

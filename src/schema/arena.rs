@@ -115,10 +115,33 @@ pub enum Logical {
     TimeMicros,
     TimestampMillis,
     TimestampMicros,
+    TimestampNanos,
     LocalTimestampMillis,
     LocalTimestampMicros,
+    LocalTimestampNanos,
+    /// On fixed(12): months, days and milliseconds, each four bytes, little endian, unsigned.
+    Duration,
     /// On string.
     Uuid,
+}
+
+/// What a number of time counts; the coarser first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+}
+
+/// What a number of time counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Midnight.
+    Day,
+    /// 1970-01-01T00:00:00Z.
+    Utc,
+    /// 1970-01-01T00:00:00 of a local clock.
+    Local,
 }
 
 impl Schema {

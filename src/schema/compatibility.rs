@@ -99,7 +99,7 @@ fn read_all(writer: &Schema, reader: &Schema) -> Vec<Incompatibility> {
 /// Stricter than readable: every branch and every symbol counts, and what only Pointsman converts does not.
 fn compatible(matching: &Matching<'_>, pair: &Pair, holds: &dyn Fn(PairId) -> bool) -> bool {
     match &pair.rule {
-        Rule::Mismatch(..) | Rule::Unit(_) => false,
+        Rule::Mismatch(..) | Rule::Unit { .. } => false,
         Rule::Decimal => !scale_changes(matching, pair),
         Rule::Enum(symbols) => symbols.iter().all(Option::is_some),
         Rule::Array(inner) | Rule::Map(inner) => holds(*inner),

@@ -78,7 +78,7 @@ fn reasons(matching: &Matching<'_>, pair: &Pair, path: String) -> Vec<(Open, Str
     let mismatch = |message| Open::Reason(IncompatibilityKind::TypeMismatch, message);
     match &pair.rule {
         Rule::Mismatch(kind, message) => vec![(Open::Reason(*kind, message.clone()), path)],
-        Rule::Unit(_) | Rule::Decimal => {
+        Rule::Unit { .. } | Rule::Decimal => {
             vec![(mismatch(format!("{} would be taken for {}", Shown(writer), Shown(reader))), path)]
         }
         Rule::Enum(symbols) => {

@@ -1,7 +1,7 @@
 //! Logical types: read from a type's attributes, and which kinds they fit.
 
 use super::{
-    arena::{Kind, Logical},
+    arena::{Clock, Kind, Logical, Unit},
     json::{Json, Value},
     names::nearest,
     problem::Problem,
@@ -33,9 +33,63 @@ impl Logical {
             Logical::TimeMicros => "time-micros",
             Logical::TimestampMillis => "timestamp-millis",
             Logical::TimestampMicros => "timestamp-micros",
+            Logical::TimestampNanos => "timestamp-nanos",
             Logical::LocalTimestampMillis => "local-timestamp-millis",
             Logical::LocalTimestampMicros => "local-timestamp-micros",
+            Logical::LocalTimestampNanos => "local-timestamp-nanos",
+            Logical::Duration => "duration",
             Logical::Uuid => "uuid",
+        }
+    }
+
+    /// What a time or timestamp counts; `None` for other types.
+    pub const fn clock(self) -> Option<(Clock, Unit)> {
+        Some(match self {
+            Logical::TimeMillis => (Clock::Day, Unit::Millis),
+            Logical::TimeMicros => (Clock::Day, Unit::Micros),
+            Logical::TimestampMillis => (Clock::Utc, Unit::Millis),
+            Logical::TimestampMicros => (Clock::Utc, Unit::Micros),
+            Logical::TimestampNanos => (Clock::Utc, Unit::Nanos),
+            Logical::LocalTimestampMillis => (Clock::Local, Unit::Millis),
+            Logical::LocalTimestampMicros => (Clock::Local, Unit::Micros),
+            Logical::LocalTimestampNanos => (Clock::Local, Unit::Nanos),
+            Logical::Decimal { .. } | Logical::Date | Logical::Duration | Logical::Uuid => return None,
+        })
+    }
+}
+
+impl Unit {
+    /// How many of it make a second.
+    pub const fn per_second(self) -> i64 {
+        match self {
+            Unit::Millis => 1_000,
+            Unit::Micros => 1_000_000,
+            Unit::Nanos => 1_000_000_000,
+        }
+    }
+
+    /// In messages: `ms`.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Unit::Millis => "ms",
+            Unit::Micros => "µs",
+            Unit::Nanos => "ns",
+        }
+    }
+
+    /// `n` of it as microseconds, digits finer than that cut off; `None` past their range.
+    pub fn to_micros(self, n: i64) -> Option<i64> {
+        match self {
+            Unit::Nanos => Some(n.div_euclid(1000)),
+            _ => n.checked_mul(1_000_000 / self.per_second()),
+        }
+    }
+
+    /// Microseconds as so many of it, digits finer than it cut off; `None` past its range.
+    pub fn of_micros(self, micros: i64) -> Option<i64> {
+        match self {
+            Unit::Nanos => micros.checked_mul(1000),
+            _ => Some(micros.div_euclid(1_000_000 / self.per_second())),
         }
     }
 }
@@ -63,8 +117,15 @@ pub(super) fn read(object: &Json, kind: &Kind, problems: &mut Vec<Problem>) -> O
         "time-micros" => (Logical::TimeMicros, matches!(kind, Kind::Long), "long"),
         "timestamp-millis" => (Logical::TimestampMillis, matches!(kind, Kind::Long), "long"),
         "timestamp-micros" => (Logical::TimestampMicros, matches!(kind, Kind::Long), "long"),
+        "timestamp-nanos" => (Logical::TimestampNanos, matches!(kind, Kind::Long), "long"),
         "local-timestamp-millis" => (Logical::LocalTimestampMillis, matches!(kind, Kind::Long), "long"),
         "local-timestamp-micros" => (Logical::LocalTimestampMicros, matches!(kind, Kind::Long), "long"),
+        "local-timestamp-nanos" => (Logical::LocalTimestampNanos, matches!(kind, Kind::Long), "long"),
+        "duration" if matches!(kind, Kind::Fixed(f) if f.size == 12) => return Some(Logical::Duration),
+        "duration" => {
+            let help = "give it a \"type\" of \"fixed\" with a \"size\" of 12, or take \"logicalType\" away";
+            return ignored(misfit(name, "a fixed of 12 bytes"), help);
+        }
         // The specification also has it on fixed(16), which is carried here as its bytes.
         "uuid" if matches!(kind, Kind::Fixed(f) if f.size == 16) => return None,
         "uuid" => (Logical::Uuid, matches!(kind, Kind::String), "string"),

@@ -5,7 +5,7 @@
 //! them: neither has rules of its own.
 
 use super::{
-    arena::{Field, Kind, Logical, Name, Node, NodeId, RecordType, Schema},
+    arena::{Field, Kind, Logical, Name, Node, NodeId, RecordType, Schema, Unit},
     explain::{Incompatibility, IncompatibilityKind, explain},
 };
 use std::{collections::HashMap, fmt};
@@ -41,7 +41,10 @@ pub enum Rule {
     /// An int, long or float as a float or double.
     ToFloating,
     /// Beyond Avro: the same moment or time of day in another unit.
-    Unit(Unit),
+    Unit {
+        from: Unit,
+        to: Unit,
+    },
     /// Beyond Avro: the same number with another scale, precision or in another type.
     Decimal,
     /// For each symbol of the writer the reader's index, its default's where it has none of that name.
@@ -65,13 +68,6 @@ pub enum FieldRule {
     Default(Vec<u8>),
     /// The writer lacks it, and it has no default.
     Missing,
-}
-
-/// A change of unit between milliseconds and microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    MillisToMicros,
-    MicrosToMillis,
 }
 
 impl<'s> Matching<'s> {
@@ -249,9 +245,7 @@ fn affinity(writer: &Node, reader: &Node) -> Option<u8> {
 
 /// The rule for two types without types inside.
 fn leaf(writer: &Node, reader: &Node) -> Rule {
-    use Logical::{
-        Decimal, LocalTimestampMicros, LocalTimestampMillis, TimeMicros, TimeMillis, TimestampMicros, TimestampMillis,
-    };
+    use Logical::Decimal;
     match (writer.logical, reader.logical) {
         (Some(Decimal { precision: p, scale: s }), Some(Decimal { precision: q, scale: t })) => {
             let alike = p <= q && s == t && structural(writer, reader) == Rule::Same;
@@ -259,13 +253,8 @@ fn leaf(writer: &Node, reader: &Node) -> Rule {
         }
         (Some(w), Some(r)) if w == r => {}
         (Some(w), Some(r)) => {
-            return match (w, r) {
-                (TimeMillis, TimeMicros)
-                | (TimestampMillis, TimestampMicros)
-                | (LocalTimestampMillis, LocalTimestampMicros) => Rule::Unit(Unit::MillisToMicros),
-                (TimeMicros, TimeMillis)
-                | (TimestampMicros, TimestampMillis)
-                | (LocalTimestampMicros, LocalTimestampMillis) => Rule::Unit(Unit::MicrosToMillis),
+            return match (w.clock(), r.clock()) {
+                (Some((clock, from)), Some((same, to))) if clock == same => Rule::Unit { from, to },
                 _ => differ(writer, reader),
             };
         }

@@ -19,7 +19,7 @@ mod explain;
 pub mod compatibility;
 pub mod framing;
 
-pub use arena::{EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema};
+pub use arena::{Clock, EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema, Unit};
 pub use catalog::{Catalog, FileProblem};
 pub use compose::NewField;
 pub use problem::{Problem, Severity};

@@ -18,7 +18,7 @@ fn env(name: &str) -> Option<String> {
     (name == "SET").then(|| "a value".to_owned())
 }
 
-const OPTIONS: Options<'_> = Options { strict: false, env: &env };
+const OPTIONS: Options<'_> = Options { strict: false, env: &env, properties: None };
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check")

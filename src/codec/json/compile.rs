@@ -103,6 +103,7 @@ impl Program {
             Shape::Time(_) => "a time like \"20:40:35\"",
             Shape::Instant(_) => "a timestamp like \"2024-06-30T20:40:35Z\"",
             Shape::Local(_) => "a local date and time like \"2024-06-30T20:40:35\"",
+            Shape::Interval => "a duration like \"P14M3DT0.5S\"",
             Shape::Array(_) => "an array",
             Shape::Map(_) | Shape::Record | Shape::Union => "an object",
         };

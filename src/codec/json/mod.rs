@@ -14,6 +14,7 @@ mod tests;
 
 pub use compile::JsonOptions;
 pub use read::{JsonReader, JsonStats};
+pub use union::ambiguous_union;
 pub use write::JsonWriter;
 
 use crate::failure::{Failure, Stage};

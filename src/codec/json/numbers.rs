@@ -1,10 +1,11 @@
 //! JSON scalars as Avro's: range-checked, exact, never through a double unless the type is one.
 
 use super::{
-    super::{Decimal, MAX_PRECISION, civil, shape::Unit, write},
+    super::{Decimal, Interval, MAX_PRECISION, civil, write},
     Refusal, fail,
     tokens::brief,
 };
+use crate::schema::Unit;
 use base64::{Engine, engine::DecodePaddingMode, engine::general_purpose};
 
 /// An integer, also where it is written as `1.0` or `1e3`; `expected` is for the message.
@@ -111,18 +112,40 @@ pub(super) enum Moment {
 
 /// The number that Avro counts, from a date's or time's text.
 pub(super) fn moment(text: &str, moment: Moment) -> Result<i64, Refusal> {
-    let (micros, unit, expected) = match moment {
-        Moment::Date => (civil::parse_date(text).map(i64::from), Unit::Micros, "a date like \"2024-06-30\""),
-        Moment::Time(unit) => (civil::parse_time(text), unit, "a time like \"20:40:35\""),
+    let (n, expected) = match moment {
+        Moment::Date => (civil::parse_date(text).map(i64::from), "a date like \"2024-06-30\""),
+        Moment::Time(unit) => (in_unit(civil::parse_time(text), unit), "a time like \"20:40:35\""),
         Moment::Instant(unit) => {
-            (civil::parse_instant(text), unit, "a timestamp with its offset, like \"2024-06-30T20:40:35Z\"")
+            let n = match unit {
+                Unit::Nanos => civil::parse_instant_nanos(text),
+                _ => in_unit(civil::parse_instant(text), unit),
+            };
+            (n, "a timestamp with its offset, like \"2024-06-30T20:40:35Z\"")
         }
         Moment::Local(unit) => {
-            (civil::parse_local(text), unit, "a date and time without offset, like \"2024-06-30T20:40:35\"")
+            let n = match unit {
+                Unit::Nanos => civil::parse_local_nanos(text),
+                _ => in_unit(civil::parse_local(text), unit),
+            };
+            (n, "a date and time without offset, like \"2024-06-30T20:40:35\"")
         }
     };
-    let found = || fail("bad-date", format!("expected {expected}, found the string {:?}", brief(text)));
-    Ok(micros.ok_or_else(found)?.div_euclid(unit.micros()))
+    n.ok_or_else(|| fail("bad-date", format!("expected {expected}, found the string {:?}", brief(text))))
+}
+
+fn in_unit(micros: Option<i64>, unit: Unit) -> Option<i64> {
+    unit.of_micros(micros?)
+}
+
+pub(super) fn interval(text: &str) -> Result<Interval, Refusal> {
+    let expected = || {
+        let message = format!(
+            "expected a duration of at most 32 bits of months, days and milliseconds, like \"P14M3DT0.5S\", found the string {:?}",
+            brief(text)
+        );
+        fail("bad-date", message)
+    };
+    Interval::parse(text).ok_or_else(expected)
 }
 
 /// Base64, of either alphabet, padded or not.

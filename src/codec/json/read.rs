@@ -138,7 +138,7 @@ impl<'w, 'j> Walk<'w, 'j> {
             Shape::Date => write::long(self.out, numbers::int(text, "a date in days")?),
             Shape::Time(unit) => {
                 let n = numbers::integer(text, "a time of day")?;
-                if !n.checked_mul(unit.micros()).is_some_and(civil::is_time) {
+                if !unit.to_micros(n).is_some_and(civil::is_time) {
                     return Err(fail("out-of-range", format!("{n} is no time of a day")));
                 }
                 write::long(self.out, n);
@@ -175,6 +175,10 @@ impl<'w, 'j> Walk<'w, 'j> {
                 let bytes =
                     if self.program.options.base64 { numbers::base64(text)? } else { numbers::code_points(text)? };
                 return self.bytes(shape, &bytes);
+            }
+            Shape::Interval => {
+                self.out.extend_from_slice(&numbers::interval(text)?.to_avro());
+                return Ok(());
             }
             Shape::Date => Moment::Date,
             Shape::Time(unit) => Moment::Time(unit),

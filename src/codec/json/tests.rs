@@ -35,6 +35,9 @@ fn again(schema: &Arc<Schema>, json: &str) -> Result<String, Failure> {
 const MILLIS: &str = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
 const MICROS: &str = r#"{"type": "long", "logicalType": "timestamp-micros"}"#;
 const LOCAL: &str = r#"{"type": "long", "logicalType": "local-timestamp-micros"}"#;
+const NANOS: &str = r#"{"type": "long", "logicalType": "timestamp-nanos"}"#;
+const LOCAL_NANOS: &str = r#"{"type": "long", "logicalType": "local-timestamp-nanos"}"#;
+const DURATION: &str = r#"{"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}"#;
 const DATE: &str = r#"{"type": "int", "logicalType": "date"}"#;
 const TIME: &str = r#"{"type": "int", "logicalType": "time-millis"}"#;
 const UUID: &str = r#"{"type": "string", "logicalType": "uuid"}"#;
@@ -70,6 +73,10 @@ fn values_read_and_are_written_in_their_natural_form() {
         (MICROS, "1719780035123456", r#""2024-06-30T20:40:35.123456Z""#),
         (MICROS, "9223372036854775807", "9223372036854775807"),
         (LOCAL, r#""2024-06-30T20:40:35""#, r#""2024-06-30T20:40:35""#),
+        (NANOS, r#""2024-06-30T22:40:35.123456789+02:00""#, r#""2024-06-30T20:40:35.123456789Z""#),
+        (NANOS, "-1", r#""1969-12-31T23:59:59.999999999Z""#),
+        (LOCAL_NANOS, r#""2024-06-30T20:40:35.000000001""#, r#""2024-06-30T20:40:35.000000001""#),
+        (DURATION, r#""P1Y2W1DT1M0.5S""#, r#""P12M15DT60.500S""#),
         (UUID, r#""6f9619ff-8b86-d011-b42d-00c04fc964ff""#, r#""6f9619ff-8b86-d011-b42d-00c04fc964ff""#),
         (r#"{"type": "array", "items": "int"}"#, "[ 1 , 2 ]", "[1,2]"),
         (r#"{"type": "array", "items": "int"}"#, "[]", "[]"),
@@ -106,6 +113,9 @@ fn what_does_not_fit_is_refused_with_a_code_and_a_reason() {
         (MILLIS, r#""2024-06-30T20:40:35""#, "bad-date", "with its offset"),
         (LOCAL, r#""2024-06-30T20:40:35Z""#, "bad-date", "without offset"),
         (TIME, "86400000", "out-of-range", "no time of a day"),
+        (NANOS, r#""2300-01-01T00:00:00Z""#, "bad-date", "with its offset"),
+        (DURATION, r#""P-1M""#, "bad-date", "expected a duration"),
+        (DURATION, "5", "wrong-type", "expected a duration like \"P14M3DT0.5S\", found the number 5"),
         (UUID, r#""6f96""#, "bad-uuid", "expected a UUID"),
         (SIZE, r#""XL""#, "unknown-symbol", r#""XL" is none of the enum's symbols"#),
         (FIXED, r#""abc""#, "bad-bytes", "expected 2 bytes, found 3"),

@@ -146,11 +146,24 @@ fn takes(shape: Shape) -> &'static [Class] {
         Shape::Float | Shape::Double => &[Number],
         Shape::Decimal { .. } => &[Integer, Number, Text],
         Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => &[Integer, Text],
-        Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid => &[Text],
+        Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid | Shape::Interval => &[Text],
         Shape::Array(_) => &[Array],
         Shape::Map(_) | Shape::Record => &[Object],
         Shape::Union => &[],
     }
+}
+
+/// The first union of a schema in which a JSON value may mean two branches: the union, and the two.
+pub fn ambiguous_union(schema: &Schema) -> Option<(NodeId, NodeId, NodeId)> {
+    (0..schema.len()).map(|i| NodeId(i as u32)).find_map(|node| {
+        let Kind::Union(branches) = schema.kind(node) else { return None };
+        let same = |a: NodeId, b: NodeId| {
+            let others = takes(Shape::of(schema, b));
+            takes(Shape::of(schema, a)).iter().any(|class| others.contains(class))
+        };
+        let clash = |(i, b): (usize, &NodeId)| branches[..i].iter().find(|a| same(**a, *b)).map(|a| (node, *a, *b));
+        branches.iter().enumerate().find_map(clash)
+    })
 }
 
 fn takes_objects(schema: &Schema, node: NodeId) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Decimal, MAX_DEPTH, civil,
+        Decimal, Interval, MAX_DEPTH, civil,
         layout::least,
         read::{Flaw, Reader},
         shape::Shape,
@@ -89,19 +89,13 @@ impl JsonWriter {
             Shape::Enum => self.symbol(node, r, out)?,
             Shape::Date => moment(out, i64::from(r.int()?), |out, n| civil::write_date(out, n as i32)),
             Shape::Time(unit) => {
-                moment(out, r.long()?, |out, n| {
-                    n.checked_mul(unit.micros()).is_some_and(|n| civil::write_time(out, n))
-                });
+                moment(out, r.long()?, |out, n| unit.to_micros(n).is_some_and(|n| civil::write_time(out, n)));
             }
-            Shape::Instant(unit) => {
-                moment(out, r.long()?, |out, n| {
-                    n.checked_mul(unit.micros()).is_some_and(|n| civil::write_instant(out, n))
-                });
-            }
-            Shape::Local(unit) => {
-                moment(out, r.long()?, |out, n| {
-                    n.checked_mul(unit.micros()).is_some_and(|n| civil::write_local(out, n))
-                });
+            Shape::Instant(unit) => moment(out, r.long()?, |out, n| civil::write_instant(out, n, unit)),
+            Shape::Local(unit) => moment(out, r.long()?, |out, n| civil::write_local(out, n, unit)),
+            // Its text needs no escapes.
+            Shape::Interval => {
+                plain(out, format_args!("\"{}\"", Interval::from_avro(r.fixed(Interval::SIZE)?)));
             }
             Shape::Array(_) | Shape::Map(_) | Shape::Record if depth > 2 * MAX_DEPTH => return Err(Flaw::TooDeep),
             Shape::Array(item) => self.items(r, out, (b'[', b']'), self.least[item.0 as usize], |r, out| {

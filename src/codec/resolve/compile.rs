@@ -181,8 +181,8 @@ fn leaf(rule: &Rule, writer: &Node, reader: &Node) -> Step {
             };
             Step::Floating { from, double: reader.kind == Kind::Double }
         }
-        Rule::Unit(unit) => {
-            Step::Unit { unit: *unit, from_int: writer.kind == Kind::Int, to_int: reader.kind == Kind::Int }
+        Rule::Unit { from, to } => {
+            Step::Unit { from: *from, to: *to, from_int: writer.kind == Kind::Int, to_int: reader.kind == Kind::Int }
         }
         Rule::Decimal => match (decimal(writer), decimal(reader)) {
             (Some(from), Some(to)) => Step::Decimal { from, to },

@@ -8,7 +8,7 @@ use crate::{
         write,
     },
     failure::{Failure, Stage},
-    schema::matching::Unit,
+    schema::Unit,
 };
 use std::fmt;
 
@@ -26,7 +26,8 @@ pub(super) enum Step {
         double: bool,
     },
     Unit {
-        unit: Unit,
+        from: Unit,
+        to: Unit,
         from_int: bool,
         to_int: bool,
     },
@@ -128,9 +129,9 @@ impl<'r> Run<'r> {
             }
             Step::BytesToString => write::text(self.out, r.text().map_err(told)?),
             Step::Floating { from, double } => self.floating(*from, *double, r).map_err(told)?,
-            Step::Unit { unit, from_int, to_int } => {
+            Step::Unit { from, to, from_int, to_int } => {
                 let n = if *from_int { r.int().map(i64::from) } else { r.long() }.map_err(told)?;
-                write::long(self.out, convert(*unit, *to_int, n)?);
+                write::long(self.out, convert((*from, *to), *to_int, n)?);
             }
             Step::Decimal { from, to } => {
                 let bytes = match from.size {
@@ -273,18 +274,19 @@ impl fmt::Display for IndexOrKey<'_> {
     }
 }
 
-fn convert(unit: Unit, to_int: bool, n: i64) -> Result<i64, Box<Failure>> {
-    let converted = match unit {
-        Unit::MillisToMicros => {
-            n.checked_mul(1000).ok_or_else(|| fault("bad-date", format!("{n} ms is out of range in microseconds")))
-        }
-        Unit::MicrosToMillis if n % 1000 != 0 => {
-            Err(fault("bad-date", format!("{n} µs is no whole number of milliseconds: digits would be lost")))
-        }
-        Unit::MicrosToMillis => Ok(n / 1000),
-    }?;
+fn convert((from, to): (Unit, Unit), to_int: bool, n: i64) -> Result<i64, Box<Failure>> {
+    let (many, few) = (to.per_second(), from.per_second());
+    let converted = if many > few {
+        let finer = n.checked_mul(many / few);
+        finer.ok_or_else(|| fault("bad-date", format!("{n} {} is out of range in {}", from.sign(), to.sign())))?
+    } else if n % (few / many) != 0 {
+        let message = format!("{n} {} is no whole number of {}: digits would be lost", from.sign(), to.sign());
+        return Err(fault("bad-date", message));
+    } else {
+        n / (few / many)
+    };
     if to_int && i32::try_from(converted).is_err() {
-        return Err(fault("bad-date", format!("{n} µs is not within a day")));
+        return Err(fault("bad-date", format!("{n} {} is not within a day", from.sign())));
     }
     Ok(converted)
 }

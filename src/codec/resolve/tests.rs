@@ -150,6 +150,7 @@ fn decimals_and_times_convert_exactly_or_are_refused() {
     };
     let time = |ty: &str, unit: &str| json!({"type": ty, "logicalType": unit}).to_string();
     let (millis, micros) = (time("long", "timestamp-millis"), time("long", "timestamp-micros"));
+    let nanos = time("long", "timestamp-nanos");
     let (day_ms, day_us) = (time("int", "time-millis"), time("long", "time-micros"));
     type Expected = Result<Vec<u8>, &'static str>;
     let cases: Vec<(String, String, Vec<u8>, Expected)> = vec![
@@ -167,6 +168,10 @@ fn decimals_and_times_convert_exactly_or_are_refused() {
         (millis.clone(), micros.clone(), body![long i64::MAX], Err("bad-date")),
         (micros.clone(), millis.clone(), body![long - 3000], Ok(body![long - 3])),
         (micros.clone(), millis.clone(), body![long 3001], Err("bad-date")),
+        (millis.clone(), nanos.clone(), body![long - 3], Ok(body![long - 3_000_000])),
+        (nanos.clone(), millis.clone(), body![long 7_000_000], Ok(body![long 7])),
+        (nanos.clone(), micros.clone(), body![long 7_001], Err("bad-date")),
+        (micros.clone(), nanos, body![long i64::MAX], Err("bad-date")),
         (day_ms.clone(), day_us.clone(), body![long 7], Ok(body![long 7000])),
         (day_us.clone(), day_ms.clone(), body![long 7000], Ok(body![long 7])),
         (day_us.clone(), day_ms.clone(), body![long 1 << 45], Err("bad-date")),

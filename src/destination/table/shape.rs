@@ -1,6 +1,6 @@
 //! What kind of value an Avro type gives a column: the rows of the type table that databases share.
 
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Clock, Kind, Logical, NodeId, Schema, Unit};
 
 /// A column's Avro type, as far as a database cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,24 +37,29 @@ impl Shape {
     pub fn of(schema: &Schema, node: NodeId) -> Shape {
         let node = schema.nullable(node).map_or(node, |(_, _, inner)| inner);
         let node = schema.node(node);
+        if let Some((clock, unit)) = node.logical.and_then(Logical::clock) {
+            // Microseconds are the finest that databases hold.
+            let digits = if unit == Unit::Millis { 3 } else { 6 };
+            return match clock {
+                Clock::Day => Shape::Time { digits },
+                Clock::Utc => Shape::Instant { digits },
+                Clock::Local => Shape::Local { digits },
+            };
+        }
         match (&node.logical, &node.kind) {
             (Some(Logical::Decimal { precision, scale }), _) => Shape::Decimal { precision: *precision, scale: *scale },
             (Some(Logical::Date), _) => Shape::Date,
-            (Some(Logical::TimeMillis), _) => Shape::Time { digits: 3 },
-            (Some(Logical::TimeMicros), _) => Shape::Time { digits: 6 },
-            (Some(Logical::TimestampMillis), _) => Shape::Instant { digits: 3 },
-            (Some(Logical::TimestampMicros), _) => Shape::Instant { digits: 6 },
-            (Some(Logical::LocalTimestampMillis), _) => Shape::Local { digits: 3 },
-            (Some(Logical::LocalTimestampMicros), _) => Shape::Local { digits: 6 },
+            // No database's type has months, days and milliseconds apart from each other: ISO 8601's text.
+            (Some(Logical::Duration), _) => Shape::Text,
             (Some(Logical::Uuid), _) => Shape::Uuid,
-            (None, Kind::Boolean) => Shape::Bool,
-            (None, Kind::Int) => Shape::Int,
-            (None, Kind::Long) => Shape::Long,
-            (None, Kind::Float) => Shape::Float,
-            (None, Kind::Double) => Shape::Double,
-            (None, Kind::Bytes | Kind::Fixed(_)) => Shape::Bytes,
-            (None, Kind::String | Kind::Enum(_)) => Shape::Text,
-            (None, Kind::Null | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_)) => Shape::Json,
+            (_, Kind::Boolean) => Shape::Bool,
+            (_, Kind::Int) => Shape::Int,
+            (_, Kind::Long) => Shape::Long,
+            (_, Kind::Float) => Shape::Float,
+            (_, Kind::Double) => Shape::Double,
+            (_, Kind::Bytes | Kind::Fixed(_)) => Shape::Bytes,
+            (_, Kind::String | Kind::Enum(_)) => Shape::Text,
+            (_, Kind::Null | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_)) => Shape::Json,
         }
     }
 }

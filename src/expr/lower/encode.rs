@@ -5,11 +5,11 @@ use super::{Shape, Ty, write::whole_value};
 use crate::{
     codec::{Decimal, Layout, Scanner, write},
     expr::{
-        fits,
+        Fault, fits,
         functions::{duration_text, timestamp_text},
         value::{Res, Val, fault, whole, wrong},
     },
-    schema::{Kind, Logical},
+    schema::{Clock, Kind, Logical, Unit},
 };
 
 /// How a value becomes a node's bytes.
@@ -35,12 +35,19 @@ pub(super) enum Encode {
         precision: u32,
         scale: u32,
     },
-    /// Microseconds in one unit; `floor` cuts what is finer, which only `now()` may lose. `most` bounds a time of day.
-    Time {
-        unit: i64,
+    /// A moment as days. `floor` cuts what is finer, which only `now()` may lose.
+    Date {
         floor: bool,
-        most: i64,
-        what: &'static str,
+    },
+    /// A moment in one unit, `floor` as above.
+    Moment {
+        unit: Unit,
+        floor: bool,
+        name: &'static str,
+    },
+    TimeOfDay {
+        unit: Unit,
+        name: &'static str,
     },
     Array(Box<Encode>),
     /// An element whose bytes are alike.
@@ -69,18 +76,21 @@ impl Encode {
             let inner = Box::new(Encode::new(ty.solid(), &target.at(inner), floor));
             return Encode::Nullable { null, some, inner };
         }
-        let time = |unit, most, what| Encode::Time { unit, floor, most, what };
+        if let Some((logical, (clock, unit))) = target.logical().and_then(|l| Some((l, l.clock()?))) {
+            let name = logical.name();
+            return match clock {
+                Clock::Day => Encode::TimeOfDay { unit, name },
+                Clock::Utc | Clock::Local => Encode::Moment { unit, floor, name },
+            };
+        }
         match (target.kind(), target.logical()) {
             (kind, Some(Logical::Decimal { precision, scale })) => {
                 let fixed = if let Kind::Fixed(f) = kind { Some(f.size) } else { None };
                 Encode::Decimal { fixed, precision, scale }
             }
-            (_, Some(Logical::Date)) => time(DAY, i64::MAX, "a date"),
-            (_, Some(Logical::TimeMillis)) => time(1000, DAY, "time-millis"),
-            (_, Some(Logical::TimeMicros)) => time(1, DAY, "time-micros"),
-            (_, Some(Logical::TimestampMillis)) => time(1000, i64::MAX, "timestamp-millis"),
-            (_, Some(Logical::LocalTimestampMillis)) => time(1000, i64::MAX, "local-timestamp-millis"),
-            (_, Some(Logical::TimestampMicros | Logical::LocalTimestampMicros)) => time(1, i64::MAX, "micros"),
+            (_, Some(Logical::Date)) => Encode::Date { floor },
+            // `fits` lets a duration through only where it is copied.
+            (_, Some(Logical::Duration)) => Encode::Unfit,
             (_, Some(Logical::Uuid)) => Encode::Uuid,
             (Kind::Null, _) => Encode::Null,
             (Kind::Boolean, _) => Encode::Boolean,
@@ -172,18 +182,24 @@ impl Encode {
                 Some(index) => write::index(out, index),
                 None => return Err(fault("bad-conversion", format!("enum {name} has no symbol '{s}'"))),
             },
-            (Encode::Time { unit, floor, what, .. }, Val::Timestamp(t) | Val::Local(t)) => {
-                if t.rem_euclid(*unit) != 0 && !floor {
-                    let text = timestamp_text(t);
-                    return Err(fault("bad-conversion", format!("{text} is finer than {what} holds")));
+            (Encode::Date { floor }, Val::Timestamp(t)) => {
+                if t.rem_euclid(DAY) != 0 && !floor {
+                    return Err(finer(t, "a date"));
                 }
-                write::long(out, t.div_euclid(*unit));
+                write::long(out, t.div_euclid(DAY));
             }
-            (Encode::Time { unit, most, what, .. }, Val::Duration(d)) => {
-                if !(0..*most).contains(&d) || d.rem_euclid(*unit) != 0 {
-                    return Err(fault("overflow", format!("a duration of {} is no {what}", duration_text(d))));
+            (Encode::Moment { unit, floor, name }, Val::Timestamp(t) | Val::Local(t)) => {
+                let past = || fault("overflow", format!("{} is past what {name} holds", timestamp_text(t)));
+                let n = unit.of_micros(t).ok_or_else(past)?;
+                if unit.to_micros(n) != Some(t) && !floor {
+                    return Err(finer(t, name));
                 }
-                write::long(out, d / unit);
+                write::long(out, n);
+            }
+            (Encode::TimeOfDay { unit, name }, Val::Duration(d)) => {
+                let whole = unit.of_micros(d).filter(|n| (0..DAY).contains(&d) && unit.to_micros(*n) == Some(d));
+                let no = || fault("overflow", format!("a duration of {} is no {name}", duration_text(d)));
+                write::long(out, whole.ok_or_else(no)?);
             }
             (Encode::Element(scanner), Val::At(bytes, at)) => out.extend_from_slice(whole_value(scanner, bytes, at)?),
             (_, Val::Null) => return Err(fault("null-value", "null, where the field takes none")),
@@ -191,6 +207,10 @@ impl Encode {
         }
         Ok(())
     }
+}
+
+fn finer(t: i64, name: &str) -> Box<Fault> {
+    fault("bad-conversion", format!("{} is finer than {name} holds", timestamp_text(t)))
 }
 
 fn put_decimal(d: Decimal, fixed: Option<usize>, precision: u32, scale: u32, out: &mut Vec<u8>) -> Res<()> {

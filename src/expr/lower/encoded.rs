@@ -6,7 +6,7 @@ use crate::{
         types::Shape,
         value::{Res, Val, fault, flawed, missing},
     },
-    schema::{Kind, Logical},
+    schema::{Clock, Kind, Logical, Unit},
 };
 use bumpalo::Bump;
 
@@ -50,22 +50,29 @@ pub(super) fn symbol(bytes: &[u8], at: u32, symbols: usize) -> Res<usize> {
     Reader::new(bytes, at as usize).symbol(symbols).map_err(flawed)
 }
 
-/// Microseconds in one unit of a node that counts time; `None` where it does not.
-pub(super) fn unit(logical: Option<Logical>) -> Option<i64> {
-    Some(match logical? {
-        Logical::Date => 86_400_000_000,
-        Logical::TimeMillis | Logical::TimestampMillis | Logical::LocalTimestampMillis => 1000,
-        Logical::TimeMicros | Logical::TimestampMicros | Logical::LocalTimestampMicros => 1,
-        Logical::Decimal { .. } | Logical::Uuid => return None,
-    })
+/// What a node of time counts; days are none of the units.
+#[derive(Clone, Copy)]
+pub(super) enum Count {
+    Days,
+    Of(Unit),
 }
 
-#[inline]
-pub(super) fn scaled(value: i64, unit: i64) -> Res<i64> {
-    match unit {
-        1 => Ok(value),
-        _ => value.checked_mul(unit).ok_or_else(|| fault("overflow", format!("{value} is past every timestamp"))),
+/// How a node counts time; `None` where it does not.
+pub(super) fn count(logical: Option<Logical>) -> Option<Count> {
+    match logical? {
+        Logical::Date => Some(Count::Days),
+        other => other.clock().map(|(_, unit)| Count::Of(unit)),
     }
+}
+
+/// Microseconds, which is what expressions count: nanoseconds are cut off.
+#[inline]
+pub(super) fn micros(value: i64, count: Count) -> Res<i64> {
+    let micros = match count {
+        Count::Of(unit) => unit.to_micros(value),
+        Count::Days => value.checked_mul(86_400_000_000),
+    };
+    micros.ok_or_else(|| fault("overflow", format!("{value} is past every timestamp")))
 }
 
 #[inline]
@@ -79,9 +86,9 @@ pub(super) enum Decode {
     Null,
     Boolean,
     Int,
-    Timestamp(i64),
-    Local(i64),
-    Duration(i64),
+    Timestamp(Count),
+    Local(Unit),
+    Duration(Unit),
     Float,
     Double,
     Text,
@@ -103,16 +110,17 @@ impl Decode {
     /// For values of a node that is not a nullable union.
     pub fn new(shape: &Shape) -> Decode {
         let logical = shape.logical();
-        if let Some(unit) = unit(logical) {
-            return match logical {
-                Some(Logical::LocalTimestampMillis | Logical::LocalTimestampMicros) => Decode::Local(unit),
-                Some(Logical::TimeMillis | Logical::TimeMicros) => Decode::Duration(unit),
-                _ => Decode::Timestamp(unit),
+        if let Some((clock, unit)) = logical.and_then(Logical::clock) {
+            return match clock {
+                Clock::Utc => Decode::Timestamp(Count::Of(unit)),
+                Clock::Local => Decode::Local(unit),
+                Clock::Day => Decode::Duration(unit),
             };
         }
         match (shape.kind(), logical) {
             (Kind::Fixed(f), Some(Logical::Decimal { scale, .. })) => Decode::Decimal { fixed: Some(f.size), scale },
             (_, Some(Logical::Decimal { scale, .. })) => Decode::Decimal { fixed: None, scale },
+            (_, Some(Logical::Date)) => Decode::Timestamp(Count::Days),
             (Kind::Null, _) => Decode::Null,
             (Kind::Boolean, _) => Decode::Boolean,
             (Kind::Int | Kind::Long, _) => Decode::Int,
@@ -140,9 +148,9 @@ impl Decode {
             Decode::Null => Val::Null,
             Decode::Boolean => Val::Bool(boolean(bytes, at)?),
             Decode::Int => Val::Int(long(bytes, at)?),
-            Decode::Timestamp(unit) => Val::Timestamp(scaled(long(bytes, at)?, *unit)?),
-            Decode::Local(unit) => Val::Local(scaled(long(bytes, at)?, *unit)?),
-            Decode::Duration(unit) => Val::Duration(scaled(long(bytes, at)?, *unit)?),
+            Decode::Timestamp(count) => Val::Timestamp(micros(long(bytes, at)?, *count)?),
+            Decode::Local(unit) => Val::Local(micros(long(bytes, at)?, Count::Of(*unit))?),
+            Decode::Duration(unit) => Val::Duration(micros(long(bytes, at)?, Count::Of(*unit))?),
             Decode::Float => Val::Double(float(bytes, at)?),
             Decode::Double => Val::Double(double(bytes, at)?),
             Decode::Text => Val::Str(text(bytes, at)?),

@@ -1,6 +1,9 @@
 //! Arithmetic: everything checked, and a fault that names the operation and its values.
 
-use super::{Get, Lower, at_scale, encoded};
+use super::{
+    Get, Lower, at_scale,
+    encoded::{self, Count},
+};
 use crate::{
     codec::Decimal,
     expr::{
@@ -10,7 +13,7 @@ use crate::{
         types::Ty,
         value::{Res, Val, fault, whole, wrong},
     },
-    schema,
+    schema::{self, Unit},
 };
 use std::fmt::Display;
 
@@ -32,9 +35,9 @@ impl Lower<'_, '_> {
             }
             Kind::Path(path) => {
                 let place = self.place(path);
-                match encoded::unit(path.leaf.logical()) {
-                    None | Some(1) => place.getter(encoded::long),
-                    Some(unit) => place.getter(move |bytes, at| encoded::scaled(encoded::long(bytes, at)?, unit)),
+                match encoded::count(path.leaf.logical()) {
+                    None | Some(Count::Of(Unit::Micros)) => place.getter(encoded::long),
+                    Some(count) => place.getter(move |bytes, at| encoded::micros(encoded::long(bytes, at)?, count)),
                 }
             }
             Kind::Now => Box::new(|f| Ok(f.scope.now)),

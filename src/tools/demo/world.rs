@@ -51,7 +51,7 @@ impl World {
             _ => None,
         };
         let file = folder.join("routes.toml");
-        let loaded = config::load(&file, config::Options { strict: true, env: &env });
+        let loaded = config::load(&file, config::Options { strict: true, env: &env, properties: None });
         let loaded = loaded.map_err(|e| host("cannot read the demo's folder", &e))?;
         let mut plan = loaded.plan.ok_or_else(|| {
             let help = format!("pointsman check -f {}", file.display());

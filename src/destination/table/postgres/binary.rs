@@ -27,6 +27,7 @@ pub(super) fn put(out: &mut Vec<u8>, cell: &Cell<'_>, ty: &PgType) -> Result<(),
         (Cell::Double(d), PgType::Float4) => field(out, &(*d as f32).to_be_bytes()),
         (Cell::Decimal(d), PgType::Numeric { .. }) => numeric(out, *d),
         (Cell::Text(t), PgType::Text | PgType::Enum(_)) => text(out, t.as_bytes())?,
+        (Cell::Interval(i), PgType::Text) => field(out, i.to_string().as_bytes()),
         (Cell::Json(j), PgType::Text | PgType::Json) => text(out, j)?,
         (Cell::Json(j), PgType::Jsonb) => {
             length(out, j.len() + 1);

@@ -177,6 +177,7 @@ pub(super) fn put(arguments: &mut SqliteArguments, cell: &Cell<'_>) -> Result<()
         Cell::Double(d) => arguments.add(*d),
         Cell::Decimal(d) => arguments.add(d.to_string()),
         Cell::Text(t) => arguments.add(*t),
+        Cell::Interval(i) => arguments.add(i.to_string()),
         Cell::Bytes(b) => arguments.add(*b),
         Cell::Date(d) => arguments.add(text::date(i64::from(*d))?),
         Cell::Time(t) => arguments.add(text::time(*t)?),
