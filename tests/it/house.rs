@@ -117,15 +117,31 @@ fn unsafe_code_lives_in_the_kafka_room_alone() {
     assert!(wrong.is_empty(), "{:?}", wrong.iter().map(|s| &s.path).collect::<Vec<_>>());
 }
 
+/// The Markdown files of a folder; `deep`: and of those in it.
+fn documents_in(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(folder).into_iter().flatten().map(|e| e.unwrap().path()) {
+        if deep && path.is_dir() {
+            documents_in(&path, deep, found);
+        } else if path.extension().is_some_and(|e| e == "md") {
+            found.push(path);
+        }
+    }
+}
+
 #[test]
 fn links_in_the_documents_lead_to_files() {
     let mut wrong = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
-        let text = fs::read_to_string(root().join(document)).unwrap();
+    let mut documents = Vec::new();
+    for place in [".", "docs", "examples", "deploy"] {
+        documents_in(&root().join(place), place != ".", &mut documents);
+    }
+    assert!(documents.len() > 8, "{documents:?}");
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap();
-            if !path.is_empty() && !path.contains("://") && !root().join(path).exists() {
-                wrong.push(format!("{document}: {link}"));
+            if !path.is_empty() && !path.contains("://") && !document.parent().unwrap().join(path).exists() {
+                wrong.push(format!("{}: {link}", document.display()));
             }
         }
     }

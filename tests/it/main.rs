@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod examples;
 mod harness;
 mod house;
 mod jobs;
@@ -28,3 +29,5 @@ mod table_faults;
 mod table_folding;
 mod table_refusals;
 mod table_support;
+mod transcript;
+mod walk;

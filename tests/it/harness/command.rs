@@ -47,6 +47,13 @@ impl Project {
         project
     }
 
+    /// A copy of one of the repository's folders, which has a routes.toml.
+    pub fn copied(path: &str) -> Project {
+        let project = Project::new("");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path), &project.folder);
+        project
+    }
+
     /// Adds a file.
     pub fn file(self, path: &str, text: &str) -> Project {
         let path = self.folder.join(path);

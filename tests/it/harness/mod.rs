@@ -14,6 +14,7 @@ pub use command::{Finished, Project, Running};
 pub use kafka::{Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
 pub use postgres::Database;
 pub use registry::Registry;
+pub use services::{free_port, kafka_tools};
 
 use std::{
     future::Future,

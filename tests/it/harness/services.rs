@@ -1,11 +1,11 @@
 //! Kafka and Postgres from Maven Central: fetched once into cargo's target folder, run in temporary folders.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Permissions},
     hash::{DefaultHasher, Hash, Hasher},
     net::TcpListener,
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, chown},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -58,6 +58,22 @@ pub fn start_kafka() -> Service {
     let mut format = java("kafka.tools.StorageTool");
     run(format.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties));
     folder.start(port, java("kafka.Kafka").arg(&properties))
+}
+
+/// Kafka's console tools, by the names that its distribution gives them.
+pub fn kafka_tools(folder: &Path) {
+    for (name, class) in [
+        ("kafka-console-producer.sh", "org.apache.kafka.tools.ConsoleProducer"),
+        ("kafka-console-consumer.sh", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+        ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+    ] {
+        let jars = FETCHED.join("kafka/*");
+        let java = "java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.StatusLogger.level=OFF";
+        let script = format!("#!/bin/sh\nexec {java} -cp '{}' {class} \"$@\"\n", jars.display());
+        let path = folder.join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
 }
 
 pub fn start_postgres() -> Service {
@@ -169,8 +185,8 @@ fn run(step: &mut Command) {
     }
 }
 
-/// A free port below the range from which systems give outgoing connections theirs: none takes it before the service does.
-fn free_port() -> u16 {
+/// A free port below the range from which systems give outgoing connections theirs: none takes it before its user does.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 15_000 + (std::process::id() % 1_500) as u16 * 10;
     let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
