@@ -24,7 +24,7 @@ pub use cell::{Cell, CellReader};
 pub use decimal::{Decimal, MAX_PRECISION};
 pub use interval::Interval;
 pub use items::{Entries, Items};
-pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union};
+pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union, elements};
 pub use layout::{Layout, Slot};
 pub use resolve::{Resolution, Resolver};
 pub use scan::{NULL, Scanner};

@@ -3,8 +3,10 @@
 //! DESIGN's table of types says which JSON each type takes; `union` says how a value finds its branch.
 
 mod compile;
+mod elements;
 mod fields;
 mod numbers;
+mod problems;
 mod read;
 mod tokens;
 mod union;
@@ -13,6 +15,7 @@ mod write;
 mod tests;
 
 pub use compile::JsonOptions;
+pub use elements::elements;
 pub use read::{JsonReader, JsonStats};
 pub use union::ambiguous_union;
 pub use write::JsonWriter;

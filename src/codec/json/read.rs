@@ -69,17 +69,30 @@ impl JsonReader {
         };
         result.map_err(|failure| {
             out.truncate(start);
-            self.buffers.spans.clear();
-            self.buffers.keys.clear();
+            self.forget();
             *failure
         })
     }
 
-    fn whole(&mut self, text: &str, out: &mut Vec<u8>) -> Result<JsonStats, Refusal> {
+    /// Leaves nothing of a value that was given up half-way.
+    pub(super) fn forget(&mut self) {
+        self.buffers.spans.clear();
+        self.buffers.keys.clear();
+    }
+
+    pub(super) fn root(&self) -> NodeId {
+        self.program.root
+    }
+
+    pub(super) fn walk<'w, 'j>(&'w mut self, text: &'j str, out: &'w mut Vec<u8>) -> Walk<'w, 'j> {
         let Buffers { spans, keys, ordered, text: buffer } = &mut self.buffers;
-        let mut walk =
-            Walk { program: &self.program, tokens: Tokens::new(text), out, spans, keys, ordered, buffer, unknown: 0 };
-        walk.value(self.program.root, 0)?;
+        Walk { program: &self.program, tokens: Tokens::new(text), out, spans, keys, ordered, buffer, unknown: 0 }
+    }
+
+    fn whole(&mut self, text: &str, out: &mut Vec<u8>) -> Result<JsonStats, Refusal> {
+        let root = self.program.root;
+        let mut walk = self.walk(text, out);
+        walk.value(root, 0)?;
         if walk.tokens.peek().is_some() {
             return Err(walk.tokens.malformed("the end"));
         }
@@ -87,21 +100,28 @@ impl JsonReader {
     }
 }
 
-struct Walk<'w, 'j> {
-    program: &'w Program,
-    tokens: Tokens<'j>,
+pub(super) struct Walk<'w, 'j> {
+    pub program: &'w Program,
+    pub tokens: Tokens<'j>,
     out: &'w mut Vec<u8>,
     spans: &'w mut Vec<Range<usize>>,
     keys: &'w mut Vec<Range<usize>>,
     ordered: &'w mut Vec<u8>,
-    buffer: &'w mut String,
+    pub buffer: &'w mut String,
     unknown: u32,
 }
 
 type Done = Result<(), Refusal>;
 
 impl<'w, 'j> Walk<'w, 'j> {
-    fn value(&mut self, node: NodeId, depth: usize) -> Done {
+    /// Forgets what was written: only whether a value reads is asked.
+    pub(super) fn rewind(&mut self) {
+        self.out.clear();
+        self.spans.clear();
+        self.keys.clear();
+    }
+
+    pub(super) fn value(&mut self, node: NodeId, depth: usize) -> Done {
         let first = self.tokens.peek();
         match self.program.step(node) {
             Step::Plain(Shape::Array(item)) => self.array(node, item, depth),
@@ -259,7 +279,7 @@ impl<'w, 'j> Walk<'w, 'j> {
     }
 
     /// Where an object stands for `{"branch": value}`: the branch, and the place after the colon.
-    fn wrapped(&mut self, union: usize) -> Option<(usize, Tokens<'j>)> {
+    pub(super) fn wrapped(&mut self, union: usize) -> Option<(usize, Tokens<'j>)> {
         let mut ahead = self.tokens;
         if !ahead.take(b'{') {
             return None;

@@ -29,6 +29,11 @@ impl<'j> Tokens<'j> {
         Tokens { json, at: 0 }
     }
 
+    /// How many bytes have been read.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// The first byte of the next token; `None` at the end.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
