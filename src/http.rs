@@ -7,7 +7,11 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use hyper::server::conn::http1;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -27,6 +31,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 1024;
 /// How long requests that are being answered may take once the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who sent a request, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// An address that cannot be listened on.
 #[derive(Debug)]
@@ -116,8 +124,13 @@ impl Listener {
                 accepted = accepted => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+                Ok((stream, peer)) => {
+                    let service = service.clone();
+                    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+                        request.extensions_mut().insert(Peer(peer));
+                        service.call(request)
+                    });
+                    let connection = server.serve_connection(TokioIo::new(stream), service);
                     let connection = graceful.watch(connection);
                     tokio::spawn(async move {
                         let _place = place;

@@ -17,6 +17,7 @@ pub mod source;
 pub mod destination;
 pub mod runtime;
 pub mod ops;
+pub mod collect;
 pub mod generate;
 pub mod tools;
 pub mod cli;

@@ -82,7 +82,11 @@ fn human(args: &CheckArgs, loaded: &Loaded, colour: bool, out: &mut impl Write) 
 }
 
 fn summary(plan: &Plan, loaded: &Loaded, warnings: usize) -> String {
-    let mut parts = vec![count(plan.routes.len(), "route"), count(loaded.catalog.names().count(), "schema")];
+    let mut parts = vec![count(plan.routes.len(), "route")];
+    if !plan.collectors.is_empty() {
+        parts.push(count(plan.collectors.len(), "collector"));
+    }
+    parts.push(count(loaded.catalog.names().count(), "schema"));
     if warnings > 0 {
         parts.push(count(warnings, "warning"));
     }

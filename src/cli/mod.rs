@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 findings (a check says no); 2 usage; 3 environment (unreachable, refused, in use); 4 our own fault.
 
 pub mod check;
+mod collect;
 mod demo;
 pub mod registry;
 mod run;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Check(check::CheckArgs),
     Run(run::Args),
+    Collect(collect::Args),
     Schemas(schemas::Args),
     Registry(registry::Args),
     Demo(demo::Args),
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     let ended = panic::catch_unwind(|| match &cli.command {
         Command::Check(args) => check(args),
         Command::Run(args) => run::run(args),
+        Command::Collect(args) => collect::run(args),
         Command::Schemas(args) => schemas::run(args),
         Command::Registry(args) => registry::run(args),
         Command::Demo(args) => demo::run(args),

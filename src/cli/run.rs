@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// Carries the routes out until it is told to stop.
+/// Carries the routes out, and takes events in by the collectors, until it is told to stop.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pointsman run                                  every route of routes.toml
@@ -32,6 +32,9 @@ pub struct Args {
     /// End when every partition has reached the end it had at the start.
     #[arg(long)]
     until_caught_up: bool,
+    /// Leave the collectors out, as `--only` and `--until-caught-up` do: `pointsman collect` runs them alone.
+    #[arg(long)]
+    no_collectors: bool,
     /// How long a shutdown may take to commit what is under way, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     drain: u64,
@@ -55,6 +58,7 @@ pub fn run(args: &Args) -> Exit {
         only: args.only.clone(),
         migrate: args.migrate,
         until_caught_up: args.until_caught_up,
+        collectors: !args.no_collectors && args.only.is_empty() && !args.until_caught_up,
         drain: Duration::from_secs(args.drain),
         instance: args.instance.clone(),
     };

@@ -29,6 +29,7 @@ pub(super) const FILE: Level = Level {
         "validators",
         "enrichers",
         "routes",
+        "collectors",
     ],
 };
 
@@ -37,7 +38,7 @@ pub(super) const INCLUDED: Level = Level {
     what: "an included file",
     header: "top of the file",
     depth: 0,
-    keys: &["version", "databases", "topics", "validators", "enrichers", "routes"],
+    keys: &["version", "databases", "topics", "validators", "enrichers", "routes", "collectors"],
 };
 
 pub(super) const KAFKA: Level = Level {
@@ -147,6 +148,16 @@ pub(super) const START: Level = Level { what: "`start`", header: "`start`", dept
 pub(super) const APART: Level =
     Level { what: "a place for dead letters", header: "`dlq`", depth: 2, keys: &["topic", "database", "table"] };
 
+pub(super) const COLLECTOR: Level = Level {
+    what: "a collector",
+    header: "`[collectors.NAME]`",
+    depth: 1,
+    keys: &["listen", "path", "topic", "validator", "schema", "format", "record_key", "auth", "cors", "limits"],
+};
+pub(super) const AUTH: Level = Level { what: "`auth`", header: "`auth`", depth: 2, keys: &["tokens"] };
+pub(super) const LIMITS: Level =
+    Level { what: "`limits`", header: "`limits`", depth: 2, keys: &["body", "events", "rate"] };
+
 /// Where to look for the home of a key that stands in the wrong table; routes' own tables first.
 const HOMES: [&Level; 9] = [&ROUTE, &CASE, &TABLE, &TOPIC, &VALIDATOR, &RULE, &ENRICHER, &FILE, &KAFKA];
 
@@ -164,7 +175,7 @@ mod tests {
         const README: &str = include_str!("../../README.md");
         let levels =
             [&FILE, &KAFKA, &REGISTRY, &DATABASE, &HTTP, &TOPIC_SPEC, &VALIDATOR, &RULE, &ENRICHER, &ROUTE, &CASE];
-        let more = [&TOPIC, &TABLE, &HEADERS, &RETRY, &BREAKER, &START, &APART];
+        let more = [&TOPIC, &TABLE, &HEADERS, &RETRY, &BREAKER, &START, &APART, &COLLECTOR, &AUTH, &LIMITS];
         let (_, reference) = README.split_once("## Reference: routes.toml").unwrap();
         let (reference, _) = reference.split_once("\n## ").unwrap();
         for level in levels.into_iter().chain(more) {

@@ -6,7 +6,7 @@ use super::{
     enrichers::{Enrichers, Fields},
     expressions, keys,
     plan::{Branch, Destination, Enricher, Lane, Validator},
-    problem::{Place, Problem},
+    problem::Problem,
     section::{Name, Section, wrong_type},
     unions,
     validators::{self, Validators},
@@ -229,7 +229,7 @@ impl Ways<'_> {
     /// Validator, `where` and the route's enrichers. `holder` names the validator, `what` is told if nothing does.
     fn decoded(&self, holder: &Section<'_>, what: &Section<'_>) -> Option<Decoded> {
         let cx = holder.cx;
-        let validator = self.validator(holder, what)?;
+        let validator = validators::of(holder, what, self.validators, self.around.schemas)?;
         if self.json && !validator.named_unions {
             let named = holder.value("validator").or(holder.value("schema")).map_or(what.place, |v| v.place);
             unions::ambiguous(&validator.schema, named).into_iter().for_each(|p| cx.report(p));
@@ -244,37 +244,6 @@ impl Ways<'_> {
         };
         Some(Decoded { validator, fields, enrichers: enrichers?, filter })
     }
-
-    fn validator(&self, holder: &Section<'_>, what: &Section<'_>) -> Option<Validator> {
-        // What a route says itself counts before the other key of [defaults].
-        let other = |key: &str, other: &str| holder.value(key).is_some() && (holder.own(key) || !holder.own(other));
-        match (holder.name("validator"), holder.name("schema")) {
-            (Some(v), Some(s)) if holder.own("validator") == holder.own("schema") => {
-                both(holder, v.place.max(s.place), v.place.min(s.place));
-                None
-            }
-            (Some(name), _) if other("validator", "schema") => self.validators.find(holder.cx, &name),
-            (_, Some(name)) => validators::bare(holder.cx, &name, self.around.schemas),
-            _ => {
-                let said = holder.value("validator").or(holder.value("schema")).is_some();
-                if !said && !["validator", "schema"].iter().any(|key| holder.cx.is_misplaced(what.place, key)) {
-                    holder.cx.report(
-                        Problem::error("missing-key", what.place, format!("{} has no `validator`", what.what))
-                            .help("write `validator = \"NAME\"`, or, without rules, `schema = \"namespace.Name\"`"),
-                    );
-                }
-                None
-            }
-        }
-    }
-}
-
-fn both(holder: &Section<'_>, later: Place, earlier: Place) {
-    holder.cx.report(
-        Problem::error("two-validators", later, "`validator` and `schema`")
-            .also(earlier, "the other one")
-            .help("a validator has a schema already: leave `schema` out"),
-    );
 }
 
 /// The destinations, if none has problems.

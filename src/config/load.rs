@@ -1,7 +1,7 @@
 //! From a path to a [`Plan`], or to every reason why there is none.
 
 use super::{
-    between,
+    between, collectors,
     context::{Context, Options},
     document::{Entry, Table},
     enrichers,
@@ -68,14 +68,17 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
         enrichers: &enrichers,
     };
     let routes = routes(cx, files, &main, &named);
+    let http = settings::http(&main);
+    let collectors = collectors::read(cx, &files.named(cx, "collectors"), &named, &routes, http.as_deref());
     let plan = Plan {
         kafka: settings::kafka(&main),
         registry,
-        http: settings::http(&main),
+        http,
         topics: settings::topics(cx, &files.named(cx, "topics")),
         app,
         databases,
         routes,
+        collectors,
     };
     // While a name is misspelled somewhere, what is not used says nothing.
     for section in ["validators", "enrichers"].into_iter().filter(|_| !cx.has_errors()) {
@@ -90,7 +93,7 @@ fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>
         defaults.only(&keys::DEFAULTS);
     }
     let entries = files.named(cx, "routes");
-    if entries.is_empty() {
+    if entries.is_empty() && main.value("collectors").is_none() {
         cx.report(
             Problem::warning("nothing-to-do", cx.end_of(main.place), "the file has no routes")
                 .help("write `[routes.NAME]`"),

@@ -28,11 +28,13 @@ mod lanes;
 mod loops;
 mod between;
 mod routes;
+mod collectors;
 mod load;
 #[cfg(test)]
 mod tests;
 pub mod diagnostics;
 
+pub use collectors::{Collector, CollectorLimits};
 pub use context::Options;
 pub use load::{Loaded, load};
 pub use plan::*;

@@ -1,5 +1,6 @@
 //! The plan: what routes.toml means. Typed trees, no closures, nothing left to resolve.
 
+use super::collectors::Collector;
 use crate::{
     expr::{RawTyped, Typed, View},
     schema::{NodeId, Schema},
@@ -17,6 +18,7 @@ pub struct Plan {
     pub http: Option<String>,
     pub topics: BTreeMap<String, TopicSpec>,
     pub routes: Vec<Route>,
+    pub collectors: Vec<Collector>,
 }
 
 #[derive(Clone, Debug, Default)]

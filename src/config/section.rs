@@ -166,7 +166,8 @@ impl<'a> Section<'a> {
         let home = keys::home(key, level);
         let problem = Problem::error("unknown-key", place, format!("{} has no key `{key}`", level.what));
         self.cx.report(match (home, near) {
-            (Some(home), _) if home.depth < level.depth => {
+            // A name of the file that is near to a key of this table was meant to be that key.
+            (Some(home), near) if home.depth < level.depth && (near.is_none() || home.depth > 0) => {
                 self.cx.mark_misplaced(place, key);
                 problem.label(format!("a key of {}", home.what)).help(format!(
                     "in TOML a key belongs to the header above it: write `{key}` above {}",

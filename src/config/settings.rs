@@ -5,7 +5,7 @@ use super::{
     document::{Entry, Kind, Table, Value},
     keys,
     plan::{Database, Kafka, Registry, TopicSpec},
-    problem::Problem,
+    problem::{Place, Problem},
     properties,
     section::{Name, Section, text, wrong_type},
 };
@@ -151,14 +151,19 @@ pub(super) fn http(main: &Section<'_>) -> Option<String> {
     section.only(&keys::HTTP);
     let value = section.require("listen", "write `listen = \"127.0.0.1:9187\"`")?;
     let listen = text(main.cx, value)?;
+    check_address(main.cx, &listen, value.place, "127.0.0.1:9187");
+    Some(listen)
+}
+
+/// Host and port to listen on.
+pub(super) fn check_address(cx: &Context<'_>, listen: &str, place: Place, example: &str) {
     let named = listen.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !is_open(&listen) && !named && listen.parse::<SocketAddr>().is_err() {
-        main.cx.report(
-            Problem::error("bad-address", value.place, format!("`{listen}` is no address to listen on"))
-                .help("write host and port: `127.0.0.1:9187`"),
+    if !is_open(listen) && !named && listen.parse::<SocketAddr>().is_err() {
+        cx.report(
+            Problem::error("bad-address", place, format!("`{listen}` is no address to listen on"))
+                .help(format!("write host and port: `{example}`")),
         );
     }
-    Some(listen)
 }
 
 pub(super) fn topics(cx: &Context<'_>, entries: &[&Entry]) -> BTreeMap<String, TopicSpec> {

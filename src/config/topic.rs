@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     codec::Resolution,
-    expr::{Env, Place as At, Type, Typed},
+    expr::{Env, Place as At, Type, Typed, View},
     schema::{NewField, Schema},
 };
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Inpu
         }
         None => derived(section, input)?,
     };
-    let record_key = record_key(section, input.fields);
+    let record_key = record_key(section, &input.fields.view);
     let (drop_headers, set_headers) = headers(section, input.fields);
     Some(TopicDestination {
         topic: name?.text,
@@ -224,19 +224,13 @@ fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec
     }
 }
 
-fn record_key(section: &Section<'_>, fields: &Fields) -> Option<Vec<usize>> {
+pub(super) fn record_key(section: &Section<'_>, view: &View) -> Option<Vec<usize>> {
     section.value("record_key")?;
     let names = section.names("record_key");
     let found = names.iter().filter_map(|name| {
-        let at = fields.view.fields.iter().position(|f| f.name == name.text);
+        let at = view.fields.iter().position(|f| f.name == name.text);
         if at.is_none() {
-            unknown_name(
-                section.cx,
-                "unknown-field",
-                "field",
-                name,
-                fields.view.fields.iter().map(|f| f.name.as_str()),
-            );
+            unknown_name(section.cx, "unknown-field", "field", name, view.fields.iter().map(|f| f.name.as_str()));
         }
         at
     });

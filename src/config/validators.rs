@@ -5,7 +5,7 @@ use super::{
     document::{Entry, Kind, Value},
     expressions, keys,
     plan::{Rule, UnknownFields, Validator},
-    problem::Problem,
+    problem::{Place, Problem},
     schemas::Schemas,
     section::{Name, Section, text, unknown_name},
 };
@@ -25,7 +25,7 @@ pub(super) fn read(cx: &Context<'_>, entries: &[&Entry], schemas: &Schemas) -> V
 }
 
 impl Validators {
-    pub(super) fn find(&self, cx: &Context<'_>, name: &Name) -> Option<Validator> {
+    fn find(&self, cx: &Context<'_>, name: &Name) -> Option<Validator> {
         cx.mark_used("validators", &name.text);
         let found = self.named.get(&name.text);
         if found.is_none() {
@@ -36,7 +36,7 @@ impl Validators {
 }
 
 /// A route's bare `schema`: a validator without rules.
-pub(super) fn bare(cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<Validator> {
+fn bare(cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<Validator> {
     Some(Validator {
         name: name.text.clone(),
         schema: schemas.find_record(cx, name)?,
@@ -45,6 +45,43 @@ pub(super) fn bare(cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<V
         named_unions: false,
         rules: Vec::new(),
     })
+}
+
+/// The validator that a route, case or collector names; `what` is told if `holder` names none.
+pub(super) fn of(
+    holder: &Section<'_>,
+    what: &Section<'_>,
+    validators: &Validators,
+    schemas: &Schemas,
+) -> Option<Validator> {
+    // What a route says itself counts before the other key of [defaults].
+    let other = |key: &str, other: &str| holder.value(key).is_some() && (holder.own(key) || !holder.own(other));
+    match (holder.name("validator"), holder.name("schema")) {
+        (Some(v), Some(s)) if holder.own("validator") == holder.own("schema") => {
+            both(holder, v.place.max(s.place), v.place.min(s.place));
+            None
+        }
+        (Some(name), _) if other("validator", "schema") => validators.find(holder.cx, &name),
+        (_, Some(name)) => bare(holder.cx, &name, schemas),
+        _ => {
+            let said = holder.value("validator").or(holder.value("schema")).is_some();
+            if !said && !["validator", "schema"].iter().any(|key| holder.cx.is_misplaced(what.place, key)) {
+                holder.cx.report(
+                    Problem::error("missing-key", what.place, format!("{} has no `validator`", what.what))
+                        .help("write `validator = \"NAME\"`, or, without rules, `schema = \"namespace.Name\"`"),
+                );
+            }
+            None
+        }
+    }
+}
+
+fn both(holder: &Section<'_>, later: Place, earlier: Place) {
+    holder.cx.report(
+        Problem::error("two-validators", later, "`validator` and `schema`")
+            .also(earlier, "the other one")
+            .help("a validator has a schema already: leave `schema` out"),
+    );
 }
 
 fn validator(cx: &Context<'_>, entry: &Entry, schemas: &Schemas) -> Option<Validator> {

@@ -1,5 +1,6 @@
 //! What people and probes read while routes run: /metrics, /health, /ready and a status page, all over the board.
 
+mod collectors;
 mod health;
 mod page;
 
@@ -30,20 +31,25 @@ async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
 
 /// 200 as long as the process answers: to start it again would not help a route that stands. The routes tell their own.
 async fn healthy(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
-    Json(health::report(&telemetry.board(), telemetry.started()))
+    let mut report = health::report(&telemetry.board(), telemetry.started());
+    collectors::report(&mut report, &telemetry.collectors());
+    Json(report)
 }
 
-/// 503 until no route is starting or recovering. One that stands or is tripped is as ready as it can be.
+/// 503 until no route is starting or recovering, and every collector takes events. One that stands or is tripped is as ready as it can be.
 async fn ready(State(telemetry): State<Arc<Telemetry>>) -> Response {
-    let waiting = health::waiting(&telemetry.board());
-    match waiting {
+    let (board, collectors) = (telemetry.board(), telemetry.collectors());
+    // A process of collectors alone has no routes.
+    let routes = if board.is_empty() && !collectors.is_empty() { None } else { health::waiting(&board) };
+    let waiting: Vec<String> = routes.into_iter().chain(collectors::waiting(&collectors)).collect();
+    match (!waiting.is_empty()).then(|| waiting.join(", ")) {
         None => (StatusCode::OK, "ready\n").into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
     }
 }
 
 async fn status(State(telemetry): State<Arc<Telemetry>>) -> impl IntoResponse {
-    Html(page::html(&telemetry.board(), telemetry.started()))
+    Html(page::html(&telemetry.board(), &telemetry.collectors(), telemetry.started()))
 }
 
 async fn unknown() -> impl IntoResponse {

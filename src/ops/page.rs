@@ -1,6 +1,7 @@
 //! The status page: one HTML document without scripts, which reloads itself.
 
-use crate::telemetry::{RouteView, State};
+use super::collectors;
+use crate::telemetry::{CollectorView, RouteView, State};
 use jiff::Timestamp;
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ table{border-collapse:collapse;width:100%;margin:1rem 0}th,td{text-align:left;pa
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.flowing{color:#12713c}.standing,.tripped{color:#b3261e;font-weight:600}\
 .recovering,.draining,.starting{color:#8a5a00}.stopped,small{color:#5c6b7a}code{background:#f0f3f6;padding:0 .25rem}";
 
-pub(super) fn html(board: &[RouteView], started: Timestamp) -> String {
+pub(super) fn html(board: &[RouteView], collectors: &[CollectorView], started: Timestamp) -> String {
     let now = Timestamp::now();
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
@@ -26,7 +27,8 @@ pub(super) fn html(board: &[RouteView], started: Timestamp) -> String {
         row(&mut page, r, now);
     }
     page.push_str("</tbody></table>");
-    if board.is_empty() {
+    page.push_str(&collectors::table(collectors, escaped));
+    if board.is_empty() && collectors.is_empty() {
         page.push_str("<p>No route has been started yet.");
     }
     for r in board {
@@ -113,7 +115,7 @@ mod tests {
         route.committed(counts, failures, Duration::ZERO);
         let standing = Setback::stand(Cause::Database, "no table <orders>", "run `pointsman migrate`");
         route.worker(0).setback(&standing, 1, Duration::ZERO);
-        let page = html(&telemetry.board(), telemetry.started());
+        let page = html(&telemetry.board(), &telemetry.collectors(), telemetry.started());
         for part in
             ["<td class=standing>standing", ">44<", "decode/bad-date", "no table &lt;orders&gt;", "pointsman migrate"]
         {

@@ -6,10 +6,10 @@ use crate::{
     destination::{
         Destination,
         table::{self, Relayed, Tables},
-        topic::{DeadLetters, Letters, TopicFacts, Topics},
+        topic::{DeadLetters, Letters, TopicFacts, Topics, fitted, missing},
     },
     failure::{Cause, Setback},
-    kafka::{Cluster, Consumer, Fault, Kind, Producer, Settings},
+    kafka::{Consumer, Producer, Settings},
     record::{Partition, Positions},
     route::{Program, destinations},
     source,
@@ -22,9 +22,6 @@ use std::{
 
 /// How this process's clients name themselves to the brokers.
 pub const CLIENT_ID: &str = "pointsman";
-
-/// librdkafka's default `batch.size`, in bytes.
-const LIBRDKAFKA_BATCH: usize = 1_000_000;
 
 /// Opens one worker's destination, again after each failure that spoils it.
 pub struct RouteOpener {
@@ -85,22 +82,8 @@ impl RouteOpener {
     }
 
     fn facts(&self) -> Result<HashMap<String, TopicFacts>, Setback> {
-        let (written, cluster) = (self.written(), self.consumer.cluster(source::DEADLINE));
-        let found = cluster.topics(&written.iter().copied().collect::<Vec<_>>())?;
-        let facts = written.into_iter().map(|topic| {
-            let info = found.get(topic).ok_or_else(|| missing(topic))?;
-            Ok((
-                topic.to_owned(),
-                TopicFacts {
-                    partitions: info.partitions,
-                    max_message_bytes: setting(&cluster, topic, "max.message.bytes")?
-                        .and_then(|v| v.parse().ok())
-                        .unwrap_or(1_048_588),
-                    compacted: setting(&cluster, topic, "cleanup.policy")?.is_some_and(|v| v.contains("compact")),
-                },
-            ))
-        });
-        facts.collect()
+        let written: Vec<&str> = self.written().into_iter().collect();
+        TopicFacts::read(&self.consumer.cluster(source::DEADLINE), &written)
     }
 
     /// The database of a route to tables.
@@ -148,26 +131,13 @@ impl RouteOpener {
             }),
         };
         let id = format!("{}.{}.{}", self.route.group, self.setting.instance, self.number);
-        let settings = self.producer_settings(&facts);
+        let settings = Settings::new(&fitted(&self.setting.plan.kafka, facts.values()), CLIENT_ID);
         let producer = match self.route.delivery {
             Delivery::ExactlyOnce => Producer::transactional(&settings, &id)?,
             Delivery::AtLeastOnce => Producer::idempotent(&settings)?,
         };
         let (delivery, targets) = (self.route.delivery, program.targets());
         Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts))
-    }
-}
-
-impl RouteOpener {
-    /// The process's settings, with batches that the smallest of these topics takes: a batch over its limit is refused
-    /// as a whole.
-    fn producer_settings(&self, facts: &HashMap<String, TopicFacts>) -> Settings {
-        let mut kafka = self.setting.plan.kafka.clone();
-        let smallest = facts.values().map(|f| f.max_message_bytes).min();
-        if let Some(smallest) = smallest.filter(|s| *s < LIBRDKAFKA_BATCH) {
-            kafka.producer.entry("batch.size".to_owned()).or_insert(smallest.to_string());
-        }
-        Settings::new(&kafka, CLIENT_ID)
     }
 }
 
@@ -188,7 +158,8 @@ impl Opener for RouteOpener {
                     Box::new(tables)
                 } else {
                     // The only topics that a route to tables writes to are those of its letters.
-                    let producer = Producer::idempotent(&self.producer_settings(&facts))?;
+                    let kafka = fitted(&self.setting.plan.kafka, facts.values());
+                    let producer = Producer::idempotent(&Settings::new(&kafka, CLIENT_ID))?;
                     let partitions = facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect();
                     Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone()))
                 }
@@ -209,23 +180,9 @@ impl Opener for RouteOpener {
     }
 }
 
-/// A topic's setting; `None` where the cluster does not tell it to us: Kafka's default is assumed then.
-fn setting(cluster: &Cluster<'_>, topic: &str, name: &str) -> Result<Option<String>, Fault> {
-    match cluster.topic_setting(topic, name) {
-        Ok(value) => Ok(Some(value)),
-        Err(fault) if fault.kind == Kind::Refused || fault.is_authorization() => Ok(None),
-        Err(fault) => Err(fault),
-    }
-}
-
 fn apart(route: &Route) -> Option<&Dlq> {
     match &route.otherwise {
         Otherwise::Apart(place) => Some(place),
         Otherwise::DeadLetter | Otherwise::Filter => None,
     }
-}
-
-fn missing(topic: &str) -> Setback {
-    let make = format!("make it: kafka-topics --create --topic {topic} --partitions N");
-    Setback::stand(Cause::Broker, format!("topic {topic} does not exist"), make)
 }

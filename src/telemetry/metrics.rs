@@ -132,6 +132,48 @@ pub const METRICS: &[MetricDoc] = &[
         "Dead letters that are committed and not yet relayed to their topic.",
     ),
     doc("pointsman_buffered_bytes", G, "bytes", &["route"], "Bytes of records held by the route's workers."),
+    doc(
+        "pointsman_collector_events_total",
+        C,
+        "events",
+        &["collector", "outcome"],
+        "Events by what their sender was told: accepted (acknowledged by the brokers), refused, unacknowledged.",
+    ),
+    doc(
+        "pointsman_collector_failures_total",
+        C,
+        "events",
+        &["collector", "stage", "code"],
+        "Refused events by the stage and code of their first failure.",
+    ),
+    doc(
+        "pointsman_collector_requests_total",
+        C,
+        "requests",
+        &["collector", "status"],
+        "Requests by the HTTP status of their answer.",
+    ),
+    doc(
+        "pointsman_collector_request_seconds",
+        H,
+        "seconds",
+        &["collector"],
+        "From a request's head to its answer, the brokers' acknowledgement included.",
+    ),
+    doc(
+        "pointsman_collector_ready",
+        G,
+        "",
+        &["collector"],
+        "1 while events are taken, 0 while broker, topic or registry are waited for.",
+    ),
+    doc(
+        "pointsman_collector_buffered_bytes",
+        G,
+        "bytes",
+        &["collector"],
+        "Bytes of requests that are being read or wait for the brokers.",
+    ),
     doc("pointsman_build_info", G, "", &["version"], "Always 1; its labels tell what is running."),
 ];
 
@@ -215,6 +257,7 @@ fn recorder() -> PrometheusRecorder {
         ("pointsman_commit_seconds", COMMIT_SECONDS),
         ("pointsman_end_to_end_seconds", END_TO_END_SECONDS),
         ("pointsman_batch_records", BATCH_RECORDS),
+        ("pointsman_collector_request_seconds", COMMIT_SECONDS),
     ];
     let builder = buckets.into_iter().fold(PrometheusBuilder::new(), |b, (name, bounds)| {
         b.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds).expect("bounds are not empty")

@@ -6,12 +6,14 @@
 //! that another worker holds now) leaves the page with it, and an age grows even where a worker hangs.
 
 mod board;
+mod collector;
 mod logs;
 mod metrics;
 mod route;
 mod worker;
 
 pub use board::{Counts, RouteView, SetbackView, State};
+pub use collector::{CollectorTelemetry, CollectorView};
 pub use logs::{LogFormat, init_logs};
 pub use metrics::{METRICS, MetricDoc, MetricKind};
 pub use route::{CaseCounts, FailureCount, RouteTelemetry};
@@ -23,7 +25,7 @@ use board::Shared;
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 
 /// What a process tells about its routes.
@@ -31,12 +33,18 @@ use std::{
 pub struct Telemetry {
     instruments: Instruments,
     board: Mutex<BTreeMap<String, Shared>>,
+    collectors: Mutex<BTreeMap<String, Arc<collector::Shared>>>,
     started: Timestamp,
 }
 
 impl Telemetry {
     pub fn new() -> Arc<Telemetry> {
-        Arc::new(Telemetry { instruments: Instruments::new(), board: Mutex::default(), started: Timestamp::now() })
+        Arc::new(Telemetry {
+            instruments: Instruments::new(),
+            board: Mutex::default(),
+            collectors: Mutex::default(),
+            started: Timestamp::now(),
+        })
     }
 
     /// The verbs of a route; `cases` by their index in the program, one empty name for a route without cases.
@@ -59,6 +67,25 @@ impl Telemetry {
         lock(&self.board).values().map(|v| lock(v).clone()).collect()
     }
 
+    /// The verbs of a collector that writes to `topic`; events are posted to `url`, and `buffered` is how many bytes of
+    /// requests it holds.
+    pub fn collector(
+        self: &Arc<Self>,
+        name: &str,
+        topic: &str,
+        url: &str,
+        buffered: Arc<AtomicUsize>,
+    ) -> Arc<CollectorTelemetry> {
+        let (telling, shared) = CollectorTelemetry::new(self.clone(), name, topic, url, buffered);
+        lock(&self.collectors).insert(name.to_owned(), shared);
+        telling
+    }
+
+    /// Every collector as it stands now, by name.
+    pub fn collectors(&self) -> Vec<CollectorView> {
+        lock(&self.collectors).values().map(|c| c.view()).collect()
+    }
+
     /// When this process began.
     pub fn started(&self) -> Timestamp {
         self.started
@@ -71,6 +98,11 @@ impl Telemetry {
         gauges.set("pointsman_build_info", vec![Label::new("version", env!("CARGO_PKG_VERSION"))], 1.0);
         for view in self.board() {
             write_gauges(&gauges, &view, now);
+        }
+        for view in self.collectors() {
+            let collector = || vec![Label::new("collector", view.name.clone())];
+            gauges.set("pointsman_collector_ready", collector(), f64::from(u8::from(view.waits.is_none())));
+            gauges.set("pointsman_collector_buffered_bytes", collector(), view.buffered_bytes as f64);
         }
         self.instruments.render() + &gauges.render()
     }
@@ -101,7 +133,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{Cause, Setback, Stage};
+    use crate::failure::{Cause, Failure, Setback, Stage};
     use std::time::Duration;
 
     fn page_of(lines: &[&str], page: &str) {
@@ -213,6 +245,9 @@ mod tests {
         route.end_to_end(1, |_| Some(1.0));
         let failures = [FailureCount { case: Some(0), stage: Stage::Frame, code: "bad-magic", count: 1 }];
         route.committed([], failures, Duration::ZERO);
+        let collector = telemetry.collector("shop", "orders", "http://localhost:8088/shop", Arc::default());
+        collector.judged(1, 1, &[&Failure::rule("positive", "x")]);
+        collector.answered(202, Duration::ZERO);
         let page = telemetry.render();
         for m in METRICS {
             page_of(&[&format!("# TYPE {} {}", m.name, m.kind.name())], &page);

@@ -1,5 +1,6 @@
 //! What the commands do.
 
+pub mod collect;
 pub mod demo;
 pub mod run;
 pub mod schemas;

@@ -1,8 +1,9 @@
 //! `run`: the routes, the pages, and the signals that end them.
 
-use super::Exit;
+use super::{Exit, collect};
 use crate::{
-    config::{Destination, Plan, Route},
+    collect::Collectors,
+    config::{Collector, Destination, Plan, Route},
     destination::table::migrations,
     failure::{Cause, Remedy, Setback},
     http, kafka, ops, registry,
@@ -24,6 +25,8 @@ pub struct Options {
     pub only: Vec<String>,
     pub migrate: bool,
     pub until_caught_up: bool,
+    /// Run the collectors too.
+    pub collectors: bool,
     pub drain: Duration,
     pub instance: Option<String>,
 }
@@ -54,8 +57,25 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
         }
     };
     let started = start(&plan, &routes, options, runtime)?;
-    listen_for_signals(runtime, started.supervisor.stopper());
+    let (signal, signalled) = crossbeam_channel::unbounded();
+    let stop = started.supervisor.stopper();
+    listen_for_signals(runtime, move || {
+        stop();
+        // Without collectors nobody listens.
+        let _ = signal.send(());
+    });
+    // Collectors stop while the routes drain, and do not stop because routes have ended.
+    let collecting = started.collectors.map(|collectors| {
+        std::thread::spawn(move || {
+            let _ = signalled.recv();
+            collectors.stop();
+        })
+    });
     let standing = started.supervisor.wait();
+    if let Some(collecting) = collecting {
+        // One that panicked has said so on standard error.
+        let _ = collecting.join();
+    }
     for (route, setback) in &standing {
         tracing::error!(route, help = setback.help, "stood at the end: {}", setback.message);
     }
@@ -68,7 +88,8 @@ pub(super) struct Started {
     pub telemetry: Arc<Telemetry>,
     /// Where the pages are: the beginning of their URLs.
     pub pages: Option<String>,
-    _stop_pages: watch::Sender<()>,
+    collectors: Option<Collectors>,
+    _pages: Option<Pages>,
     _instance: Instance,
 }
 
@@ -80,19 +101,9 @@ pub(super) fn start(
     runtime: &Runtime,
 ) -> Result<Started, Setback> {
     let telemetry = Telemetry::new();
-    let (stop_pages, mut stopped) = watch::channel(());
-    let mut pages = None;
-    if let Some(listen) = &plan.http {
-        let listener = runtime
-            .block_on(http::bind(listen, "[http] listen"))
-            .map_err(|e| Setback::stand(Cause::Host, e.message, e.help))?;
-        tracing::info!(url = listener.url(), "pages: /metrics, /health, /ready");
-        pages = Some(listener.url());
-        runtime.spawn(listener.serve(ops::router(telemetry.clone()), async move {
-            // The sender's end going away stops it too.
-            let _ = stopped.changed().await;
-        }));
-    }
+    let served = pages(plan, &telemetry, runtime)?;
+    let chosen: Vec<&Collector> = plan.collectors.iter().filter(|_| options.collectors).collect();
+    let collectors = if chosen.is_empty() { None } else { Some(collect::start(plan, &telemetry, runtime, &chosen)?) };
     let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
     if options.migrate {
         migrate(plan, routes, runtime)?;
@@ -115,7 +126,30 @@ pub(super) fn start(
         plan: plan.clone(),
     });
     let supervisor = Supervisor::start(&setting, routes)?;
-    Ok(Started { supervisor, telemetry, pages, _stop_pages: stop_pages, _instance: instance })
+    let pages = served.as_ref().map(|p| p.url.clone());
+    Ok(Started { supervisor, telemetry, pages, collectors, _pages: served, _instance: instance })
+}
+
+/// The pages of a process; they end with this value.
+pub(super) struct Pages {
+    url: String,
+    _stop: watch::Sender<()>,
+}
+
+/// Serves the pages where `[http]` says.
+pub(super) fn pages(plan: &Plan, telemetry: &Arc<Telemetry>, runtime: &Runtime) -> Result<Option<Pages>, Setback> {
+    let Some(listen) = &plan.http else { return Ok(None) };
+    let listener = runtime
+        .block_on(http::bind(listen, "[http] listen"))
+        .map_err(|e| Setback::stand(Cause::Host, e.message, e.help))?;
+    let url = listener.url();
+    tracing::info!(url, "pages: /metrics, /health, /ready");
+    let (stop, mut stopped) = watch::channel(());
+    runtime.spawn(listener.serve(ops::router(telemetry.clone()), async move {
+        // The sender's end going away stops it too.
+        let _ = stopped.changed().await;
+    }));
+    Ok(Some(Pages { url, _stop: stop }))
 }
 
 /// The routes that were asked for; the first name that no route has.
@@ -152,7 +186,7 @@ fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime) -> Result<(), Setb
 }
 
 /// The first SIGTERM or SIGINT drains, a second one leaves at once.
-fn listen_for_signals(runtime: &Runtime, stop: impl Fn() + Send + 'static) {
+pub(super) fn listen_for_signals(runtime: &Runtime, stop: impl Fn() + Send + 'static) {
     runtime.spawn(async move {
         let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
             tracing::warn!("signals cannot be listened for: stop this process with SIGKILL, it loses nothing");
@@ -168,6 +202,6 @@ fn listen_for_signals(runtime: &Runtime, stop: impl Fn() + Send + 'static) {
     });
 }
 
-fn tell(setback: &Setback) {
+pub(super) fn tell(setback: &Setback) {
     tracing::error!(help = setback.help, "{}", setback.message);
 }

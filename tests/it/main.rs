@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)] // a test that panics has failed: that is how it says so
 
 mod check;
+mod collect_faults;
+mod collect_requests;
+mod collect_support;
 mod demo;
 mod examples;
 mod harness;

@@ -8,8 +8,12 @@
 //! read again, and send the records of the refused batches one at a time; the one that is refused alone is at fault,
 //! and at the third reading it is a dead letter.
 
+mod facts;
 mod letters;
 mod send;
+
+pub use facts::{TopicFacts, fitted, missing};
+pub use send::{is_of_record, record_size, refused_failure};
 
 use super::{Destination, Start, Tally, Ticket, Work};
 use crate::{
@@ -45,16 +49,6 @@ pub enum DeadLetters {
     /// The first one stops the route.
     Stop,
     Discard,
-}
-
-/// What is to be known of a topic that is written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicFacts {
-    pub partitions: i32,
-    /// The largest record batch that it takes, in bytes.
-    pub max_message_bytes: usize,
-    /// Records without a key are refused.
-    pub compacted: bool,
 }
 
 /// A record's origin, by which it is recognised when it is read again.

@@ -22,7 +22,7 @@ pub(super) fn untag(tag: usize) -> (usize, usize) {
 }
 
 /// Whether a broker said no to the record itself, rather than to its transaction or for want of time.
-pub(super) fn is_of_record(fault: &Fault) -> bool {
+pub fn is_of_record(fault: &Fault) -> bool {
     use Code as C;
     matches!(
         fault.code,
@@ -31,7 +31,7 @@ pub(super) fn is_of_record(fault: &Fault) -> bool {
 }
 
 /// What a broker's refusal of a single record becomes.
-pub(super) fn refused_failure(fault: &Fault) -> Failure {
+pub fn refused_failure(fault: &Fault) -> Failure {
     let (stage, code) = match fault.code {
         Code::MessageSizeTooLarge => (Stage::Encode, "record-too-large"),
         _ => (Stage::Deliver, "broker-refused"),
@@ -131,7 +131,7 @@ impl Topics {
                 format!("topic {topic} has {} partitions, and the record's is {}", facts.partitions, record.partition);
             return Some(Failure::new(Stage::Encode, "not-encodable", why));
         }
-        let size = size(key, work.bytes(row, row.body), record.headers);
+        let size = record_size(key, work.bytes(row, row.body), record.headers);
         (size > facts.max_message_bytes).then(|| {
             let why =
                 format!("{size} bytes; topic {topic} takes at most {} (max.message.bytes)", facts.max_message_bytes);
@@ -179,7 +179,7 @@ impl Topics {
         };
         let added = LetterHeaders::new(&letter);
         let headers = added.headers(&letter);
-        let size = size(record.key, record.value, &headers);
+        let size = record_size(record.key, record.value, &headers);
         if let Some(facts) = self.facts.get(topic).filter(|f| size > f.max_message_bytes) {
             // Whole or not at all: a shortened letter could not be replayed.
             return Err(Setback::stand(
@@ -273,7 +273,7 @@ fn headers<'a>(work: &'a super::Work, row: &RowRef, target: &'a TopicTarget, rec
 }
 
 /// A record's size in a batch of its own: its bytes, and Kafka's batch and record overhead (61 + 21 bytes at most).
-fn size(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> usize {
+pub fn record_size(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> usize {
     let bytes = |b: Option<&[u8]>| b.map_or(0, <[u8]>::len);
     82 + bytes(key) + bytes(value) + headers.iter().map(|h| h.name.len() + bytes(h.value) + 10).sum::<usize>()
 }

@@ -48,14 +48,36 @@ pub fn bootstrap_servers() -> String {
         if let Ok(named) = std::env::var("POINTSMAN_TEST_KAFKA") {
             return Ok(named);
         }
-        Err(services::start_kafka().ready(|port| {
-            let client: BaseConsumer = config(&format!("127.0.0.1:{port}")).create().unwrap();
-            client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
-        }))
+        Err(start())
     });
     match &*KAFKA {
         Ok(named) => named.clone(),
         Err(ours) => format!("127.0.0.1:{}", ours.port),
+    }
+}
+
+fn start() -> services::Service {
+    services::start_kafka().ready(|port| {
+        let client: BaseConsumer = config(&format!("127.0.0.1:{port}")).create().unwrap();
+        client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
+    })
+}
+
+/// A broker of a test's own, which may be stopped; it ends with the tests.
+pub struct Broker(services::Service);
+
+impl Broker {
+    pub fn start() -> Broker {
+        Broker(start())
+    }
+
+    pub fn servers(&self) -> String {
+        format!("127.0.0.1:{}", self.0.port)
+    }
+
+    /// Sends it a signal by name: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        self.0.signal(name);
     }
 }
 

@@ -11,7 +11,7 @@ mod registry;
 mod services;
 
 pub use command::{Finished, Project, Running};
-pub use kafka::{Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
+pub use kafka::{Broker, Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
 pub use postgres::Database;
 pub use registry::Registry;
 pub use services::{free_port, kafka_tools};

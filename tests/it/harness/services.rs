@@ -109,6 +109,12 @@ pub fn start_postgres() -> Service {
 }
 
 impl Service {
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Waits until the service answers.
     pub fn ready(mut self, mut answers: impl FnMut(u16) -> bool) -> Self {
         let begun = Instant::now();

@@ -1,0 +1,40 @@
+//! `pointsman collect`.
+
+use crate::{
+    telemetry::{LogFormat, init_logs},
+    tools::{Exit, collect},
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Takes events in by HTTP and writes them to their topics, until it is told to stop.
+///
+/// `run` does so too, beside its routes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pointsman collect                              every [collectors.NAME] of routes.toml
+  pointsman collect shop                         one of them
+  curl -H 'content-type: application/json' -d '{\"id\": 1}' localhost:8088/shop")]
+pub struct Args {
+    /// Run only these collectors.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
+    file: PathBuf,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let plan = match super::plan(&args.file) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    if let Err(why) = init_logs(LogFormat::Auto) {
+        // Standard error is all that is left to say it on.
+        let _ = writeln!(io::stderr(), "error: {why}");
+        return Exit::Usage;
+    }
+    collect::run(plan, &args.names)
+}

@@ -1,0 +1,364 @@
+//! The thread that holds a collector's producer: finds the topic, produces, and tells each request what became of it.
+//!
+//! Requests come over an unbounded channel; what bounds it is the budget of bytes that each of them holds.
+
+use super::{
+    body::Held,
+    judge::{Judged, Open},
+};
+use crate::{
+    config::{Collector, Format, Kafka},
+    destination::topic::{TopicFacts, fitted, is_of_record, missing, refused_failure},
+    failure::{Cause, Failure, Setback},
+    kafka::{Fault, NotTaken, Outgoing, Producer, Settings},
+    record::Header,
+    registry,
+    telemetry::CollectorTelemetry,
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+/// How long brokers may take to acknowledge a record before its sender is told to send it again.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+/// How long a question to the cluster may take.
+const ASK: Duration = Duration::from_secs(3);
+/// How often a collector that waits looks again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What is under way at a stop has so long to be acknowledged.
+const STOP: Duration = Duration::from_secs(4);
+
+/// A request's records on their way.
+pub(super) struct Order {
+    pub judged: Judged,
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub held: Held,
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// What became of a request's records.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    /// Events that the brokers refused, by their index.
+    pub refused: Vec<(u32, Failure)>,
+    /// Events that nobody acknowledged, by their index, and why.
+    pub unacknowledged: BTreeSet<u32>,
+    pub why: String,
+}
+
+/// Whether events can be taken, as requests see it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: Mutex<Result<Arc<Open>, Setback>>,
+    pub stopping: AtomicBool,
+}
+
+impl Gate {
+    pub fn new() -> Gate {
+        let setback = Setback::retry(Cause::Broker, "the brokers have not answered yet");
+        Gate { state: Mutex::new(Err(setback)), stopping: AtomicBool::new(false) }
+    }
+
+    pub fn state(&self) -> Result<Arc<Open>, Setback> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, state: Result<Arc<Open>, Setback>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+pub(super) struct Sender {
+    pub collector: Collector,
+    pub kafka: Kafka,
+    pub client_id: String,
+    pub registry: Option<Arc<registry::Client>>,
+    pub handle: Handle,
+    pub gate: Arc<Gate>,
+    pub telemetry: Arc<CollectorTelemetry>,
+    pub orders: Receiver<Order>,
+}
+
+/// Requests whose records have not all been reported. A record's tag is its request's number and its own; numbers are
+/// not used again, so that a late report of a request that was given up is nobody else's.
+#[derive(Default)]
+struct Pending {
+    requests: HashMap<u32, Waiting>,
+    next: u32,
+}
+
+struct Waiting {
+    /// By a record's number: its event's index.
+    indexes: Vec<u32>,
+    reported: Vec<bool>,
+    left: usize,
+    answer: Reply,
+    reply: oneshot::Sender<Reply>,
+    held: Held,
+}
+
+impl Waiting {
+    fn answer(self) {
+        drop(self.held);
+        // A client that has gone does not wait for an answer.
+        let _ = self.reply.send(self.answer);
+    }
+}
+
+impl Pending {
+    /// The request's number, and what is to be produced of it.
+    fn add(&mut self, order: Order) -> (u32, Judged, Vec<(&'static str, Vec<u8>)>) {
+        let indexes: Vec<u32> = order.judged.rows.iter().map(|r| r.index).collect();
+        let waiting = Waiting {
+            left: indexes.len(),
+            reported: vec![false; indexes.len()],
+            indexes,
+            answer: Reply::default(),
+            reply: order.reply,
+            held: order.held,
+        };
+        let request = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.requests.insert(request, waiting);
+        (request, order.judged, order.headers)
+    }
+
+    /// A record's report; the last one of a request answers it. What is wrong where the record is not at fault.
+    fn report(&mut self, tag: usize, result: Result<(), Fault>) -> Option<Setback> {
+        let (request, number) = ((tag >> 32) as u32, tag & 0xffff_ffff);
+        let waiting = self.requests.get_mut(&request)?;
+        if std::mem::replace(waiting.reported.get_mut(number)?, true) {
+            return None;
+        }
+        waiting.left -= 1;
+        let index = waiting.indexes[number];
+        let mut at_fault = None;
+        match result {
+            Ok(()) => {}
+            Err(fault) if is_of_record(&fault) => waiting.answer.refused.push((index, refused_failure(&fault))),
+            Err(fault) => {
+                waiting.answer.unacknowledged.insert(index);
+                waiting.answer.why = fault.message.clone();
+                at_fault = Some(fault.into());
+            }
+        }
+        if waiting.left == 0 {
+            self.answer(request);
+        }
+        at_fault
+    }
+
+    fn answer(&mut self, request: u32) {
+        if let Some(waiting) = self.requests.remove(&request) {
+            waiting.answer();
+        }
+    }
+
+    /// Answers everything that is still under way: nobody knows what became of it.
+    fn give_up(&mut self, why: &str) {
+        for (_, mut waiting) in self.requests.drain() {
+            let open = waiting.indexes.iter().zip(&waiting.reported).filter(|(_, reported)| !**reported);
+            waiting.answer.unacknowledged.extend(open.map(|(index, _)| *index));
+            waiting.answer.why = why.to_owned();
+            waiting.answer();
+        }
+    }
+}
+
+impl Sender {
+    /// Runs until the collector's last request is gone.
+    pub fn run(self) {
+        loop {
+            let (open, producer) = match self.open() {
+                Ok(opened) => opened,
+                Err(setback) => {
+                    self.waits(&setback);
+                    if self.refuse(&setback) { continue } else { return }
+                }
+            };
+            self.opens(&open);
+            match self.produce(producer, &open) {
+                Some(setback) => self.waits(&setback),
+                None => return,
+            }
+        }
+    }
+
+    fn waits(&self, setback: &Setback) {
+        self.telemetry.waits(setback);
+        self.gate.set(Err(setback.clone()));
+    }
+
+    fn opens(&self, open: &Open) {
+        self.gate.set(Ok(Arc::new(open.clone())));
+        self.telemetry.open();
+    }
+
+    /// Answers what comes while there is no producer. Whether there may be more.
+    fn refuse(&self, setback: &Setback) -> bool {
+        let until = Instant::now() + AGAIN;
+        loop {
+            match self.orders.recv_deadline(until) {
+                Ok(order) => {
+                    let mut pending = Pending::default();
+                    pending.add(order);
+                    pending.give_up(&setback.message);
+                }
+                Err(RecvTimeoutError::Timeout) => return !self.gate.stopping.load(Ordering::Relaxed),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Finds topic and schema, and makes a producer that fits them.
+    fn open(&self) -> Result<(Open, Producer), Setback> {
+        let mut kafka = self.kafka.clone();
+        let timeouts = ["message.timeout.ms", "delivery.timeout.ms"];
+        if !timeouts.iter().any(|t| kafka.producer.contains_key(*t) || kafka.properties.contains_key(*t)) {
+            kafka.producer.insert(timeouts[0].to_owned(), ACKNOWLEDGED_WITHIN.as_millis().to_string());
+        }
+        let settings = |kafka: &Kafka| Settings::new(kafka, &self.client_id);
+        let first = Producer::idempotent(&settings(&kafka))?;
+        let facts = self.facts(&first)?;
+        if facts.compacted && self.collector.record_key.is_none() {
+            let message = format!("topic {} is compacted and takes no record without a key", self.collector.topic);
+            return Err(Setback::stand(Cause::Broker, message, "name the key's fields: `record_key = [\"id\"]`"));
+        }
+        let schema_id = if self.collector.format == Format::Avro { self.schema_id()? } else { 0 };
+        let fitting = fitted(&kafka, std::iter::once(&facts));
+        let producer =
+            if fitting.producer == kafka.producer { first } else { Producer::idempotent(&settings(&fitting))? };
+        Ok((Open { facts, schema_id }, producer))
+    }
+
+    fn facts(&self, producer: &Producer) -> Result<TopicFacts, Setback> {
+        let topic = self.collector.topic.as_str();
+        TopicFacts::read(&producer.cluster(ASK), &[topic])?.remove(topic).ok_or_else(|| missing(topic))
+    }
+
+    fn schema_id(&self) -> Result<u32, Setback> {
+        let subject = format!("{}-value", self.collector.topic);
+        let registry = self.registry.as_ref().ok_or_else(|| {
+            let message = format!("topic {} takes Avro, and no schema registry is configured", self.collector.topic);
+            Setback::stand(Cause::Registry, message, "set url in [schema_registry]")
+        })?;
+        let text = self.collector.validator.schema.to_json();
+        self.handle.block_on(registry.id_of(&subject, &text))?.ok_or_else(|| {
+            let message = format!("subject {subject} does not have the schema of collector {}", self.collector.name);
+            Setback::stand(Cause::Registry, message, "register it: `pointsman schemas register`")
+        })
+    }
+
+    /// Produces until the last request is gone (then `None`), or the producer is of no more use.
+    fn produce(&self, mut producer: Producer, open: &Open) -> Option<Setback> {
+        let mut pending = Pending::default();
+        let mut down = None;
+        let mut looked = Instant::now();
+        let mut stop_by = None;
+        loop {
+            // With records under way their reports are looked for at once; otherwise a request is waited for.
+            let wait = if pending.requests.is_empty() { AGAIN / 4 } else { Duration::from_millis(2) };
+            let mut gone = false;
+            match self.orders.recv_timeout(wait) {
+                Ok(order) => {
+                    let more: Vec<Order> = self.orders.try_iter().take(64).collect();
+                    for order in std::iter::once(order).chain(more) {
+                        self.send(&mut producer, &mut pending, order, &mut down);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => gone = true,
+            }
+            let reported = producer.reports(Duration::ZERO, |tag, result| {
+                down = pending.report(tag, result).or(down.take());
+            });
+            if let Err(fault) = reported {
+                pending.give_up(&fault.message);
+                return Some(fault.into());
+            }
+            if gone && pending.requests.is_empty() {
+                return None;
+            }
+            if self.gate.stopping.load(Ordering::Relaxed) || gone {
+                let by = *stop_by.get_or_insert_with(|| Instant::now() + STOP);
+                if Instant::now() >= by {
+                    // Whoever comes later finds nobody who listens, and is told to send again.
+                    pending.give_up("the collector stops, and no broker has acknowledged this yet");
+                    return None;
+                }
+            }
+            self.look(&producer, open, &mut down, &mut looked);
+        }
+    }
+
+    /// Hands a request's records over.
+    fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order, down: &mut Option<Setback>) {
+        let (request, judged, headers) = pending.add(order);
+        let headers: Vec<Header<'_>> =
+            headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect();
+        if judged.rows.is_empty() {
+            pending.answer(request);
+        }
+        for (number, row) in judged.rows.iter().enumerate() {
+            let tag = ((request as usize) << 32) | number;
+            let record = Outgoing {
+                topic: &self.collector.topic,
+                partition: None,
+                key: judged.key(row),
+                value: Some(judged.value(row)),
+                headers: &headers,
+                timestamp: None,
+                tag,
+            };
+            loop {
+                let fault = match producer.produce(&record) {
+                    Ok(()) => break,
+                    Err(NotTaken::QueueFull) => {
+                        let room = producer.reports(Duration::from_millis(10), |tag, result| {
+                            *down = pending.report(tag, result).or(down.take());
+                        });
+                        match room {
+                            Ok(_) => continue,
+                            Err(fault) => fault,
+                        }
+                    }
+                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => fault,
+                };
+                *down = pending.report(tag, Err(fault)).or(down.take());
+                break;
+            }
+        }
+    }
+
+    /// Closes the gate while the cluster does not answer, and opens it again when it does.
+    fn look(&self, producer: &Producer, open: &Open, down: &mut Option<Setback>, looked: &mut Instant) {
+        if let Some(trouble) = producer.trouble().filter(|_| down.is_none()) {
+            *down = Some(trouble.fault.into());
+        }
+        if down.is_none() || looked.elapsed() < AGAIN {
+            return;
+        }
+        let closed = self.gate.state().is_err();
+        // Asked once before the gate closes: one broker that went away says nothing of the others.
+        let topic = self.collector.topic.as_str();
+        let answer = producer.cluster(ASK).topics(&[topic]).map(|found| found.contains_key(topic));
+        *looked = Instant::now();
+        match answer {
+            Ok(true) => {
+                *down = None;
+                if closed {
+                    self.opens(open);
+                }
+            }
+            Ok(false) => self.waits(&missing(topic)),
+            Err(fault) => self.waits(&fault.into()),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `collect`: collectors without routes.
+
+use super::{
+    Exit,
+    run::{listen_for_signals, pages, tell},
+};
+use crate::{
+    collect::{Collectors, Setting},
+    config::{Collector, Plan},
+    failure::Setback,
+    registry,
+    runtime::CLIENT_ID,
+    telemetry::Telemetry,
+};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// Takes events in until it is told to stop; `names` are those asked for, none: all.
+pub fn run(plan: Plan, names: &[String]) -> Exit {
+    let runtime = Runtime::new().expect("the operating system has threads and sockets for a runtime");
+    carry_out(&Arc::new(plan), names, &runtime).unwrap_or_else(|setback| {
+        tell(&setback);
+        Exit::Environment
+    })
+}
+
+fn carry_out(plan: &Arc<Plan>, names: &[String], runtime: &Runtime) -> Result<Exit, Setback> {
+    let known = || plan.collectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = names.iter().find(|name| !plan.collectors.iter().any(|c| c.name == **name)) {
+        tracing::error!(help = format!("collectors are: {}", known()), "there is no collector {unknown}");
+        return Ok(Exit::Usage);
+    }
+    if plan.collectors.is_empty() {
+        let help = "write `[collectors.NAME]` with listen, topic and validator";
+        tracing::error!(help, "the configuration has no collectors");
+        return Ok(Exit::Usage);
+    }
+    let chosen: Vec<&Collector> =
+        plan.collectors.iter().filter(|c| names.is_empty() || names.contains(&c.name)).collect();
+    let telemetry = Telemetry::new();
+    let _pages = pages(plan, &telemetry, runtime)?;
+    let collectors = start(plan, &telemetry, runtime, &chosen)?;
+    let (signal, signalled) = crossbeam_channel::unbounded();
+    listen_for_signals(runtime, move || {
+        // Whoever listens has left when it is not taken.
+        let _ = signal.send(());
+    });
+    // Without a signal the channel stays open.
+    let _ = signalled.recv();
+    collectors.stop();
+    Ok(Exit::Done)
+}
+
+/// Starts these collectors, which are the plan's.
+pub(super) fn start(
+    plan: &Arc<Plan>,
+    telemetry: &Arc<Telemetry>,
+    runtime: &Runtime,
+    chosen: &[&Collector],
+) -> Result<Collectors, Setback> {
+    let setting = Setting {
+        plan: plan.clone(),
+        client_id: CLIENT_ID.to_owned(),
+        registry: plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new),
+        telemetry: telemetry.clone(),
+        handle: runtime.handle().clone(),
+    };
+    Collectors::start(&setting, chosen)
+}

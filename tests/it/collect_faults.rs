@@ -1,0 +1,255 @@
+//! Collectors while things go wrong: kills, shutdowns, brokers that do not answer, clients that crawl.
+
+use crate::{
+    collect_support::{Collecting, SCHEMA, config, get},
+    harness::{Broker, Project, bootstrap_servers, create_topic, read_topic, unique, wait_until},
+};
+use pointsman::{config::Kafka, kafka};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+const GOOD: &str = r#"{"id":1,"kind":"view"}"#;
+
+/// A client that posts batches on one connection until it breaks; the ids of those that were answered with 202.
+fn load(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>) -> std::io::Result<()> {
+    const BATCH: u64 = 50;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut answers = BufReader::new(stream.try_clone()?);
+    loop {
+        let first = next.fetch_add(BATCH, Ordering::Relaxed);
+        let events: Vec<String> =
+            (first..first + BATCH).map(|id| format!(r#"{{"id":{id},"kind":"view","quantity":1}}"#)).collect();
+        let body = format!("[{}]", events.join(","));
+        write!(
+            stream,
+            "POST /shop HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let (mut status, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if answers.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if status.is_empty() {
+                status = line.clone();
+            }
+            if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = n.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        answers.read_exact(&mut vec![0; length])?;
+        assert!(status.contains(" 202 ") || status.contains(" 503 "), "{status}");
+        if status.contains(" 202 ") {
+            acknowledged.lock().unwrap().extend(first..first + BATCH);
+        }
+    }
+}
+
+/// Clients that post until the collector is gone.
+struct Load {
+    clients: Vec<thread::JoinHandle<()>>,
+    acknowledged: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Load {
+    fn start(address: &str) -> Load {
+        let (next, acknowledged) = (Arc::new(AtomicU64::new(0)), Arc::default());
+        let clients = (0..6).map(|_| {
+            let (address, next) = (address.to_owned(), next.clone());
+            let acknowledged = Arc::clone(&acknowledged);
+            // Its connection breaks when the collector is killed.
+            thread::spawn(move || drop(load(&address, &next, &acknowledged)))
+        });
+        Load { clients: clients.collect(), acknowledged }
+    }
+
+    fn acknowledged(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    fn wait(self) -> BTreeSet<u64> {
+        self.clients.into_iter().for_each(|c| c.join().unwrap());
+        Arc::try_unwrap(self.acknowledged).unwrap().into_inner().unwrap()
+    }
+}
+
+/// The ids in a topic, and how many records it has.
+fn ids(topic: &str) -> (BTreeSet<u64>, usize) {
+    let messages = read_topic(topic);
+    let id = |value: &[u8]| serde_json::from_slice::<serde_json::Value>(value).unwrap()["id"].as_u64().unwrap();
+    (messages.iter().map(|m| id(m.value.as_ref().unwrap())).collect(), messages.len())
+}
+
+#[test]
+fn a_killed_collector_has_every_event_that_it_acknowledged_in_the_topic() {
+    let mut c = Collecting::start("", "");
+    let load = Load::start(c.address());
+    wait_until("events are acknowledged", Duration::from_secs(120), || load.acknowledged() >= 20_000);
+    c.running.kill();
+    let acknowledged = load.wait();
+    let (there, _) = ids(&c.topic);
+    let lost: Vec<&u64> = acknowledged.difference(&there).collect();
+    assert!(lost.is_empty(), "{} of {} acknowledged events are lost", lost.len(), acknowledged.len());
+}
+
+#[test]
+fn a_collector_that_is_told_to_stop_answers_what_it_has_taken() {
+    let c = Collecting::start("", "");
+    // Half a request, which the collector has begun to read: it says that it wants the rest.
+    let mut slow = TcpStream::connect(c.address()).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head = format!(
+        "POST /shop HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        GOOD.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    let mut answers = BufReader::new(slow.try_clone().unwrap());
+    let mut line = String::new();
+    answers.read_line(&mut line).unwrap();
+    assert!(line.contains("100 Continue"), "{line}");
+    let load = Load::start(c.address());
+    wait_until("events are acknowledged", Duration::from_secs(120), || load.acknowledged() >= 1_000);
+    c.running.signal("TERM");
+    let address = c.address().to_owned();
+    wait_until("it listens no longer", Duration::from_secs(20), || TcpStream::connect(&address).is_err());
+    slow.write_all(GOOD.as_bytes()).unwrap();
+    let mut rest = String::new();
+    answers.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("202 Accepted") && rest.contains("connection: close"), "{rest}");
+    let topic = c.topic.clone();
+    let acknowledged = load.wait();
+    let Collecting { running, project: _project, .. } = c;
+    running.wait().ok();
+    let (there, records) = ids(&topic);
+    assert!(acknowledged.is_subset(&there));
+    // Nobody was left without an answer: what is in the topic was acknowledged, but for the slow one's second id 1.
+    assert_eq!((there.difference(&acknowledged).count(), records), (0, acknowledged.len() + 1));
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_told_with_503_until_it_does() {
+    let broker = Broker::start();
+    let servers = broker.servers();
+    let topic = "events".to_owned();
+    let settings = Kafka { bootstrap_servers: servers.clone(), ..Kafka::default() };
+    let connection = kafka::Connection::new(&kafka::Settings::new(&settings, "test")).unwrap();
+    let cluster = connection.cluster(Duration::from_secs(30));
+    let new = kafka::NewTopic { name: &topic, partitions: 1, replication: Some(1), config: &Default::default() };
+    cluster.create_topic(&new).unwrap();
+    let project = Project::new(&config(&servers, &topic, "", "")).file("schemas/event.avsc", SCHEMA);
+    let c = Collecting::launch(project, topic.clone());
+    c.wait_until_ready();
+    assert_eq!(c.json(GOOD).status, 202);
+    broker.signal("STOP");
+    // What was sent meanwhile is not acknowledged, and said to be so.
+    let answer = c.json(GOOD);
+    assert_eq!((answer.problem(), answer.header("retry-after")), ((503, "unavailable"), "5"));
+    assert_eq!(answer.body["accepted"], serde_json::json!([]));
+    wait_until("the gate closes", Duration::from_secs(60), || get(&format!("{}/ready", c.pages)).status == 503);
+    // From then on nobody waits in vain.
+    let asked = Instant::now();
+    assert_eq!(c.json(GOOD).problem(), (503, "unavailable"));
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    let health = get(&format!("{}/health", c.pages)).body;
+    assert_eq!((&health["status"], &health["collectors"][0]["state"]), (&"degraded".into(), &"waiting".into()));
+    broker.signal("CONT");
+    c.wait_until_ready();
+    assert_eq!(c.json(GOOD).status, 202);
+}
+
+#[test]
+fn a_topic_that_is_missing_is_named_and_taken_once_it_is_there() {
+    let topic = unique("collect_missing");
+    let project = Project::new(&config(&bootstrap_servers(), &topic, "", "")).file("schemas/event.avsc", SCHEMA);
+    let c = Collecting::launch(project, topic.clone());
+    let told = format!("topic {topic} does not exist");
+    wait_until("the topic is named", Duration::from_secs(60), || c.running.stderr().contains(&told));
+    let answer = c.json(GOOD);
+    assert_eq!(answer.problem(), (503, "unavailable"));
+    assert!(answer.body["detail"].as_str().unwrap().contains(&told), "{answer:?}");
+    let health = get(&format!("{}/health", c.pages)).body;
+    let help = health["collectors"][0]["waits_for"]["help"].as_str().unwrap();
+    assert!(help.contains("--create --topic"), "{health}");
+    create_topic(&topic, 1, &[]);
+    c.wait_until_ready();
+    assert_eq!(c.json(GOOD).status, 202);
+}
+
+#[test]
+fn slow_clients_are_let_go_and_hold_nobody_up() {
+    let c = Collecting::start("", "");
+    let connect = |text: &str| {
+        let mut stream = TcpStream::connect(c.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let body = "POST /shop HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let heads: Vec<TcpStream> = (0..200).map(|_| connect("POST /shop HTTP/1.1\r\nho")).collect();
+    let bodies: Vec<TcpStream> = (0..200).map(|_| connect(body)).collect();
+    assert_eq!(c.json(GOOD).status, 202, "others are served meanwhile");
+    for mut stream in heads {
+        // Closed, with an answer or without.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    for mut stream in bodies {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+    assert_eq!(read_topic(&c.topic).len(), 1);
+}
+
+#[test]
+fn run_collects_beside_its_routes_and_the_command_line_names_what_is_wrong() {
+    let topic = unique("collect_run");
+    let out = format!("{topic}_out");
+    create_topic(&topic, 1, &[]);
+    create_topic(&out, 1, &[]);
+    let route = format!(
+        "[routes.r]\ntopic = \"{topic}\"\nformat = \"json\"\nvalidator = \"event\"\ndlq = \"discard\"\n\
+         destination = {{ topic = \"{out}\", format = \"json\" }}\n"
+    );
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let routes = config(&bootstrap_servers(), &topic, "", &route);
+    let routes = routes.replacen(
+        "[collectors.shop]\nlisten = \"127.0.0.1:0\"",
+        &format!("[collectors.shop]\nlisten = \"{free}\""),
+        1,
+    );
+    let project = Project::new(&routes).file("schemas/event.avsc", SCHEMA);
+    let run = project.spawn(&["run"]);
+    let url = format!("http://{free}/shop");
+    let post = || {
+        let headers = [("content-type", "application/json")];
+        crate::collect_support::request(reqwest::Method::POST, &url, &headers, GOOD).status
+    };
+    wait_until("it listens", Duration::from_secs(60), || TcpStream::connect(free).is_ok());
+    wait_until("an event is taken", Duration::from_secs(60), || post() == 202);
+    wait_until("it comes out of the route", Duration::from_secs(60), || !read_topic(&out).is_empty());
+    let busy = project.run(&["collect"]);
+    assert_eq!(busy.code, Some(3));
+    assert!(busy.stderr.contains(&free.to_string()) && busy.stderr.contains("[collectors.shop] listen"), "{busy:?}");
+    run.signal("TERM");
+    run.wait().ok();
+    let unknown = project.run(&["collect", "shoop"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("shoop") && unknown.stderr.contains("collectors are: shop"), "{unknown:?}");
+    // A route alone leaves the collectors out: their port is free.
+    let _taken = TcpListener::bind(free).unwrap();
+    project.run(&["run", "--until-caught-up"]).ok();
+}
