@@ -4,6 +4,7 @@
 
 pub mod check;
 mod collect;
+mod dashboards;
 mod demo;
 pub mod registry;
 mod run;
@@ -40,6 +41,7 @@ enum Command {
     Collect(collect::Args),
     Schemas(schemas::Args),
     Registry(registry::Args),
+    Dashboards(dashboards::Args),
     Demo(demo::Args),
 }
 
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Collect(args) => collect::run(args),
         Command::Schemas(args) => schemas::run(args),
         Command::Registry(args) => registry::run(args),
+        Command::Dashboards(args) => dashboards::run(args),
         Command::Demo(args) => demo::run(args),
     });
     ended.unwrap_or(Exit::Fault).into()
@@ -65,10 +68,15 @@ fn check(args: &check::CheckArgs) -> Exit {
 
 /// The checked plan of a file; its problems on standard error where there is none.
 fn plan(file: &Path) -> Result<config::Plan, Exit> {
-    let options = config::Options { strict: true, properties: Some(kafka::properties()), ..Default::default() };
+    checked(file, true)
+}
+
+/// The same, strict or as a file is read where its variables and secrets are not at hand.
+fn checked(file: &Path, strict: bool) -> Result<config::Plan, Exit> {
+    let options = config::Options { strict, properties: Some(kafka::properties()), ..Default::default() };
     let loaded = config::load(file, options);
     loaded.ok().and_then(|l| l.plan).ok_or_else(|| {
-        let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict: true };
+        let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict };
         let err = io::stderr();
         written(check::run(&args, config::Options::default(), colours(&err), &mut err.lock()))
     })

@@ -1,6 +1,7 @@
 //! What the commands do.
 
 pub mod collect;
+pub mod dashboards;
 pub mod demo;
 pub mod run;
 pub mod schemas;

@@ -5,6 +5,7 @@ mod check;
 mod collect_faults;
 mod collect_requests;
 mod collect_support;
+mod dashboards;
 mod demo;
 mod examples;
 mod harness;

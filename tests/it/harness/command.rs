@@ -75,10 +75,15 @@ impl Project {
 
     /// Starts `pointsman`.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
+        self.spawn_with(arguments, &[])
+    }
+
+    /// Starts `pointsman` with variables of this command's own.
+    pub fn spawn_with(&self, arguments: &[&str], own: &[(String, String)]) -> Running {
         let output = self.folder.join(unique("output"));
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().chain(own).map(|(n, v)| (n, v)));
         command.stdin(Stdio::null()).stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Running { child: command.spawn().unwrap(), stdout, stderr }
     }

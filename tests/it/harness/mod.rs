@@ -14,7 +14,7 @@ pub use command::{Finished, Project, Running};
 pub use kafka::{Broker, Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
 pub use postgres::Database;
 pub use registry::Registry;
-pub use services::{free_port, kafka_tools};
+pub use services::{Service, free_port, kafka_tools, start_kafka_with, start_service};
 
 use std::{
     future::Future,

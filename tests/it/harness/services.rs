@@ -40,11 +40,17 @@ struct Folder {
 }
 
 pub fn start_kafka() -> Service {
+    start_kafka_with(&[], "", &[])
+}
+
+/// A Kafka with further listeners (`NAME://host:port`), further properties, and further arguments of its formatting.
+pub fn start_kafka_with(listeners: &[String], properties: &str, format: &[&str]) -> Service {
     let folder = Folder::new("kafka", "KILL");
     let (port, controller) = (free_port(), free_port());
+    let listeners: String = listeners.iter().map(|l| format!(",{l}")).collect();
     let own = format!(
-        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n",
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n{properties}",
         folder.path.join("data").display()
     );
     let properties = folder.path.join("server.properties");
@@ -55,8 +61,8 @@ pub fn start_kafka() -> Service {
         java.arg(FETCHED.join("kafka/*")).arg(class);
         java
     };
-    let mut format = java("kafka.tools.StorageTool");
-    run(format.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties));
+    let mut tool = java("kafka.tools.StorageTool");
+    run(tool.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties).args(format));
     folder.start(port, java("kafka.Kafka").arg(&properties))
 }
 
@@ -106,6 +112,13 @@ pub fn start_postgres() -> Service {
     let mut server = postgres("postgres");
     server.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F", "-N", "300"]);
     folder.start(port, &mut server)
+}
+
+/// A service of the caller's own: what starts it, given a folder and a free port. `signal` is what ends it.
+pub fn start_service(name: &str, signal: &str, command: impl FnOnce(&Path, u16) -> Command) -> Service {
+    let (folder, port) = (Folder::new(name, signal), free_port());
+    let mut command = command(&folder.path, port);
+    folder.start(port, &mut command)
 }
 
 impl Service {

