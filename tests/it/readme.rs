@@ -44,6 +44,7 @@ fn the_ten_minute_path_leads_to_a_row_and_a_dead_letter() {
         project = project.file(path, file(path));
     }
     let project = project.variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers());
+    let project = project.variable("HTTP_LISTEN", "127.0.0.1:0");
     project.run(&["check"]).ok();
     produce(&topic, README.lines().filter(|l| l.starts_with("{\"id\"")).map(|json| message("", json)));
     project.run(&["run", "--migrate", "--until-caught-up"]).ok();
