@@ -114,7 +114,7 @@ impl Door {
             rates.check(client, Instant::now())?;
         }
         let form = form(headers)?;
-        let open = self.gate.state().map_err(|setback| unavailable(&setback.message))?;
+        let open = self.gate.state().map_err(|_| unavailable())?;
         Ok((form, open))
     }
 
@@ -144,7 +144,8 @@ impl Door {
         self.telemetry.judged(accepted.len(), reply.unacknowledged.len(), &failures);
         let listed: Vec<u32> = accepted.iter().copied().collect();
         if !reply.unacknowledged.is_empty() {
-            let problem = unavailable(&reply.why).with("accepted", listed);
+            self.telemetry.unacknowledged(&reply.why);
+            let problem = unavailable().with("accepted", listed);
             return Err(with_errors(problem, &refused));
         }
         if refused.is_empty() {
@@ -160,8 +161,9 @@ impl Door {
     }
 }
 
-fn unavailable(why: &str) -> Problem {
-    let detail = format!("events cannot be taken at the moment, send them again: {why}");
+/// Why is the operator's to know, from the log and /health: it tells of addresses inside.
+fn unavailable() -> Problem {
+    let detail = "events cannot be written to their topic at the moment: send them again later";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(5)
 }
 

@@ -94,6 +94,7 @@ impl Collectors {
         let mut router = Router::new();
         for collector in collectors {
             let url = format!("{}{}", listener.url(), collector.path);
+            tracing::info!(collector = collector.name, url, "listens; events are taken once the brokers answer");
             let door = self.open(setting, collector, &url)?;
             router = router.route(&collector.path, any(door::enter).with_state(Arc::new(door)));
         }

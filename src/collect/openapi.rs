@@ -41,7 +41,8 @@ pub(super) fn document(collectors: &[&Collector]) -> Value {
 }
 
 fn operation(collector: &Collector, event: &Value) -> Value {
-    let array = json!({ "type": "array", "items": event, "minItems": 1, "maxItems": collector.limits.events });
+    let most = format!("At most {} events.", collector.limits.events);
+    let array = json!({ "type": "array", "items": event, "minItems": 1, "description": most });
     let mut operation = json!({
         "operationId": format!("post-{}", safe(&collector.name)),
         "summary": format!("Events for {}", collector.topic),

@@ -128,7 +128,11 @@ impl<'c> Cluster<'c> {
             rd::rd_kafka_TopicCollection_destroy(topics);
             request.answer(what)
         };
-        let answer = self.client.answered(answer)?;
+        let answer = self.client.answered(answer).inspect_err(|_| {
+            // It waited for a controller, and an idle client does not connect again to one that went away: any broker's
+            // metadata makes it, for the next attempt. Whether that comes is not this question's answer.
+            let _ = self.client.partition_counts(self.wait);
+        })?;
         let mut found = BTreeMap::new();
         // SAFETY: the event is a DescribeTopics result; everything read from it lives as long as the event.
         unsafe {

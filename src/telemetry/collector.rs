@@ -10,8 +10,11 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// Events that are not acknowledged are told in the log at once, then this often.
+const UNACKNOWLEDGED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A collector as it stands.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct CollectorTelemetry {
     accepted: Counter,
     refused: Counter,
     unacknowledged: Counter,
+    /// When the log last told of events that were not acknowledged.
+    told: Mutex<Option<Instant>>,
 }
 
 impl CollectorTelemetry {
@@ -92,6 +97,7 @@ impl CollectorTelemetry {
             accepted: events("accepted"),
             refused: events("refused"),
             unacknowledged: events("unacknowledged"),
+            told: Mutex::default(),
             telemetry,
         };
         (Arc::new(telling), shared)
@@ -130,6 +136,20 @@ impl CollectorTelemetry {
         view.accepted += accepted as u64;
         view.unacknowledged += unacknowledged as u64;
         view.refused += refused.len() as u64;
+    }
+
+    /// Why no broker acknowledged events in time; told once in a while.
+    pub fn unacknowledged(&self, why: &str) {
+        let mut told = lock(&self.told);
+        if told.is_none_or(|t| t.elapsed() >= UNACKNOWLEDGED_PAUSE) {
+            *told = Some(Instant::now());
+            let so_far = lock(&self.shared.view).unacknowledged;
+            tracing::warn!(
+                collector = &*self.name,
+                so_far,
+                "events are not acknowledged, and answered with 503: {why}"
+            );
+        }
     }
 
     /// Events are taken from now on.

@@ -297,9 +297,9 @@ fn the_interface_describes_itself() {
     let document = get(&url).body;
     assert_eq!(document["openapi"], "3.1.0");
     let post = &document["paths"]["/v1/events"]["post"];
-    let json = &post["requestBody"]["content"][JSON]["schema"]["anyOf"];
-    assert_eq!(json[0]["$ref"], "#/components/schemas/shop.Event");
-    assert_eq!(json[1]["maxItems"], 50);
+    let forms = &post["requestBody"]["content"][JSON]["schema"]["anyOf"];
+    assert_eq!(forms[0]["$ref"], "#/components/schemas/shop.Event");
+    assert_eq!((&forms[1]["minItems"], &forms[1]["description"]), (&json!(1), &json!("At most 50 events.")));
     assert!(post["description"].as_str().unwrap().contains("- priced, `kind != 'purchase' || has(price)`: a purchase"));
     let event = &document["components"]["schemas"]["shop.Event"];
     assert_eq!(event["required"], json!(["id", "kind"]));

@@ -57,10 +57,12 @@ pub fn bootstrap_servers() -> String {
 }
 
 fn start() -> services::Service {
-    services::start_kafka().ready(|port| {
-        let client: BaseConsumer = config(&format!("127.0.0.1:{port}")).create().unwrap();
-        client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
-    })
+    services::start_kafka().ready(answers)
+}
+
+fn answers(port: u16) -> bool {
+    let client: BaseConsumer = config(&format!("127.0.0.1:{port}")).create().unwrap();
+    client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
 }
 
 /// A broker of a test's own, which may be stopped; it ends with the tests.
@@ -73,6 +75,11 @@ impl Broker {
 
     pub fn servers(&self) -> String {
         format!("127.0.0.1:{}", self.0.port)
+    }
+
+    /// Ends it as a crash would, and starts it again over what it has kept.
+    pub fn restart(self, meanwhile: impl FnOnce()) -> Broker {
+        Broker(self.0.restart_kafka(meanwhile).ready(answers))
     }
 
     /// Sends it a signal by name: `STOP`, `CONT`.

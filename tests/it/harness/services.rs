@@ -55,12 +55,6 @@ pub fn start_kafka_with(listeners: &[String], properties: &str, format: &[&str])
     );
     let properties = folder.path.join("server.properties");
     fs::write(&properties, include_str!("../../services/server.properties").to_owned() + &own).unwrap();
-    let java = |class: &str| {
-        let mut java = Command::new("java");
-        java.args(["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
-        java.arg(FETCHED.join("kafka/*")).arg(class);
-        java
-    };
     let mut tool = java("kafka.tools.StorageTool");
     run(tool.args(["format", "--cluster-id", "cG9pbnRzbWFuLXRlc3RzLQ", "--config"]).arg(&properties).args(format));
     folder.start(port, java("kafka.Kafka").arg(&properties))
@@ -80,6 +74,13 @@ pub fn kafka_tools(folder: &Path) {
         fs::write(&path, script).unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
+}
+
+fn java(class: &str) -> Command {
+    let mut java = Command::new("java");
+    java.args(["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+    java.arg(FETCHED.join("kafka/*")).arg(class);
+    java
 }
 
 pub fn start_postgres() -> Service {
@@ -122,6 +123,16 @@ pub fn start_service(name: &str, signal: &str, command: impl FnOnce(&Path, u16) 
 }
 
 impl Service {
+    /// Ends a Kafka as a crash would, and starts it again over what it has kept.
+    pub fn restart_kafka(self, meanwhile: impl FnOnce()) -> Service {
+        let Service { port, mut process, folder } = self;
+        process.kill().unwrap();
+        process.wait().unwrap();
+        meanwhile();
+        let properties = folder.path.join("server.properties");
+        folder.start(port, java("kafka.Kafka").arg(&properties))
+    }
+
     /// Sends it a signal by name.
     pub fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
