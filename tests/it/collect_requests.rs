@@ -129,7 +129,9 @@ fn every_bad_request_gets_its_status_and_leaves_nothing_behind() {
     let packed = [("content-type", JSON), ("content-encoding", "gzip")];
     let typed = |t: &'static str| vec![("content-type", t)];
     let json = typed(JSON);
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
+    // Its name, headers, body; the status and a part of the answer.
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         ("empty", json.clone(), vec![], 400, "empty-body"),
         ("blank", json.clone(), b"  \n".to_vec(), 400, "malformed-json"),
         ("empty array", json.clone(), b"[]".to_vec(), 400, "no-events"),

@@ -43,6 +43,7 @@ struct Search<'w, 'j> {
 struct End;
 
 impl Search<'_, '_> {
+    #[expect(clippy::boxed_local)] // refusals are boxed where they are made, since reading hands them up
     fn note(&mut self, refusal: Refusal) {
         if self.found.len() < self.most {
             let mut failure = *refusal;
