@@ -10,29 +10,44 @@ pub use tally::{Counts, Tally};
 pub use work::Work;
 
 use crate::{
-    failure::Setback,
-    kafka::GroupMetadata,
+    failure::{Cause, Setback},
+    kafka::{GroupMetadata, TopicInfo},
     record::{Partition, Positions},
 };
 use std::collections::BTreeMap;
 
 /// Resolves where partitions without a position begin.
-pub type Start<'a> = &'a mut dyn FnMut(&[Partition]) -> Result<Positions, Setback>;
+pub type Start<'a> = &'a mut dyn FnMut(&[Partition], Begin) -> Result<Positions, Setback>;
+
+/// Why partitions have no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The group is new to their topic: they begin as the route's `start` says.
+    NewGroup,
+    /// Their topic has grown since the group began with it, or was made anew: they begin at their first record.
+    NewPartitions,
+}
+
+/// A route's topics as the brokers describe them, by name.
+pub type TopicInfos = BTreeMap<String, TopicInfo>;
 
 /// One worker's way to its destinations. Every call is made by the deliverer thread, in this order:
-/// claim, then any number of (write…, settle, commit); abort at any time, after which only claim follows.
+/// claim, then any number of (write…, settle, commit); abort at any time, after which only claim follows. Nothing is
+/// open when it is asked what is stored.
 pub trait Destination: Send {
-    /// Takes the positions of newly assigned partitions under a new owner's epoch. `topics` has each topic's id, where the
-    /// broker tells it. A partition without a position gets its start, which is stored before this returns.
+    /// Takes the positions of newly assigned partitions under a new owner's epoch. A partition without a position
+    /// gets its start, which is stored before this returns.
     ///
     /// # Errors
     /// The environment's; nothing is claimed then.
-    fn claim(
-        &mut self,
-        partitions: &[Partition],
-        topics: &BTreeMap<String, String>,
-        start: Start<'_>,
-    ) -> Result<Positions, Setback>;
+    fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback>;
+
+    /// The group's positions in these partitions, whoever moved them. Left out are those of a topic that has been made
+    /// anew since, and those before which a dead letter still waits to be relayed.
+    ///
+    /// # Errors
+    /// The environment's.
+    fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback>;
 
     /// Hands a processed batch over; opens a transaction if none is open. May return before anything is acknowledged.
     ///
@@ -53,6 +68,13 @@ pub trait Destination: Send {
     /// A commit whose answer was lost is looked up before this returns.
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback>;
 
+    /// Throws the open transaction away, and remembers beside the positions that the breaker stopped the route under this
+    /// configuration: a claim finds it, and stands.
+    ///
+    /// # Errors
+    /// The environment's.
+    fn trip(&mut self) -> Result<(), Setback>;
+
     /// Throws the open transaction away.
     ///
     /// # Errors
@@ -67,4 +89,32 @@ pub struct Ticket {
     pub positions: Positions,
     /// The group's metadata at this moment; tables do not look at it.
     pub group: Option<GroupMetadata>,
+}
+
+/// Whether a topic of this id is another one than that of `then`; brokers older than 2.8 tell none.
+fn made_anew(partition: &Partition, topics: &TopicInfos, then: Option<&str>) -> bool {
+    let now = topics.get(&*partition.topic).and_then(|info| info.id.as_deref());
+    matches!((now, then), (Some(now), Some(then)) if now != then && !then.is_empty())
+}
+
+/// The alarm: other records stand at the offsets that the group knows.
+fn stands_made_anew(partition: &Partition, group: &str) -> Setback {
+    let topic = &partition.topic;
+    Setback::stand(
+        Cause::Broker,
+        format!("topic {topic} was deleted and made again since group {group} stored its position in {partition}"),
+        "set on_position_lost = \"earliest\" to begin the new topic at its first record",
+    )
+}
+
+/// What the breaker said before this process began, and still holds.
+fn still_tripped(partition: &Partition, group: &str) -> Setback {
+    Setback::stand(
+        Cause::Tripped,
+        format!(
+            "the breaker stopped group {group} at {partition}, and the route's configuration has not changed since"
+        ),
+        "compare the route's validator with what producers send; any change of the route lets it go on: raise its \
+         breaker.share where its records are to become dead letters",
+    )
 }

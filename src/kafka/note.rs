@@ -1,5 +1,6 @@
-//! What an offset commit says beside the offset: a version, and the topic's id, so that a topic that was deleted and
-//! made again is seen.
+//! What an offset commit says beside the offset: a version; the topic's id, so that a topic that was deleted and made
+//! again is seen; how many partitions it had when the group began with it, so that a new one is told from one that nobody
+//! has read yet; and under which configuration the breaker stopped the route there, if it did.
 
 use super::list::List;
 use crate::record::Positions;
@@ -13,14 +14,20 @@ pub struct Committed {
     pub note: Option<Note>,
 }
 
-/// The metadata string of our offset commits: `pointsman/1 TOPIC-ID`. What comes after is for later versions.
+/// The metadata string of our offset commits: `pointsman/1 TOPIC-ID PARTITIONS`, then `tripped=MARK` where the
+/// breaker stopped the route. What comes after is for later versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
     /// As the brokers write it (base64); `None` where they tell none.
     pub topic_id: Option<String>,
+    /// Partitions of the topic when the group began with it.
+    pub partitions: Option<i32>,
+    /// The mark of the configuration under which the breaker stopped the route.
+    pub tripped: Option<String>,
 }
 
 const VERSION: &str = "pointsman/1";
+const TRIPPED: &str = "tripped=";
 
 impl Note {
     pub(super) fn parse(metadata: &[u8]) -> Option<Note> {
@@ -28,13 +35,22 @@ impl Note {
         if words.next() != Some(VERSION) {
             return None;
         }
-        Some(Note { topic_id: words.next().filter(|id| *id != "-").map(str::to_owned) })
+        let topic_id = words.next().filter(|id| *id != "-").map(str::to_owned);
+        let partitions = words.next().and_then(|n| n.parse().ok());
+        let tripped = words.find_map(|word| word.strip_prefix(TRIPPED)).map(str::to_owned);
+        Some(Note { topic_id, partitions, tripped })
     }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION} {}", self.topic_id.as_deref().unwrap_or("-"))
+        write!(f, "{VERSION} {}", self.topic_id.as_deref().unwrap_or("-"))?;
+        match self.partitions {
+            Some(n) => write!(f, " {n}")?,
+            None if self.tripped.is_some() => f.write_str(" -")?,
+            None => {}
+        }
+        self.tripped.as_ref().map_or(Ok(()), |mark| write!(f, " {TRIPPED}{mark}"))
     }
 }
 
@@ -54,11 +70,13 @@ mod tests {
 
     #[test]
     fn notes_are_read_back_and_strangers_are_not() {
-        for note in [Note::default(), Note { topic_id: Some("Yw2nF0GcTKS".into()) }] {
+        let whole = Note { topic_id: Some("Yw2nF0GcTKS".into()), partitions: Some(12), tripped: Some("5eed".into()) };
+        let plain = Note { tripped: None, ..whole.clone() };
+        for note in [Note::default(), Note { partitions: None, ..plain.clone() }, plain, whole] {
             assert_eq!(Note::parse(note.to_string().as_bytes()), Some(note));
         }
-        let later = Note::parse(b"pointsman/1 abc counters=7").unwrap();
-        assert_eq!(later.topic_id.as_deref(), Some("abc"));
+        let later = Note::parse(b"pointsman/1 abc 4 counters=7").unwrap();
+        assert_eq!((later.topic_id.as_deref(), later.partitions), (Some("abc"), Some(4)));
         for stranger in [&b""[..], b"\xff", b"pointsman/2 abc", b"some metadata"] {
             assert_eq!(Note::parse(stranger), None);
         }

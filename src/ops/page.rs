@@ -59,10 +59,19 @@ fn row(page: &mut String, r: &RouteView, now: Timestamp) {
 /// The route's cases, why it does not flow, and its dead letters by code.
 fn troubles(page: &mut String, r: &RouteView) {
     let held_up = r.setback.as_ref().filter(|_| !matches!(r.state(), State::Flowing | State::Stopped));
-    if held_up.is_none() && r.failures.is_empty() && r.rule_warnings.is_empty() && r.cases.is_empty() {
+    let awaited = r.awaited().filter(|_| matches!(r.state(), State::Starting | State::Recovering));
+    if held_up.is_none()
+        && awaited.is_none()
+        && r.failures.is_empty()
+        && r.rule_warnings.is_empty()
+        && r.cases.is_empty()
+    {
         return;
     }
     let _ = write!(page, "<h2>{}</h2>", escaped(&r.name));
+    if let Some(a) = awaited {
+        let _ = write!(page, "<p>waits for {} since {:.0}", escaped(&a.what), a.since);
+    }
     if let Some(s) = held_up {
         let state = r.state().name();
         let _ = write!(page, "<p class={state}>{}: {}", escaped(s.cause), escaped(&s.message));

@@ -72,6 +72,11 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    /// Where it is, without credentials.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Nothing is asked yet. A user makes it basic authentication; a password without a user is a bearer token.
     /// Several URLs stand with commas between them and are tried in order.
     ///

@@ -36,15 +36,14 @@ impl Breaker {
         if records < limits.min || (failed as f64) < limits.share * records as f64 {
             return Ok(());
         }
-        // Judged afresh once somebody has looked: what tripped it was not committed.
-        self.window.clear();
         Err(Setback::stand(
             Cause::Tripped,
             format!(
                 "route {}: {failed} of the last {records} records failed, so none of them were committed",
                 self.route
             ),
-            "compare the route's validator with what producers send; then restart, or raise the route's breaker.share",
+            "compare the route's validator with what producers send; then change the route: any change lets it go on, and \
+             breaker.share says how many may fail",
         ))
     }
 }

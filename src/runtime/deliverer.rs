@@ -4,7 +4,7 @@
 
 use super::breaker::Breaker;
 use crate::{
-    destination::{Destination, Tally, Ticket, Work},
+    destination::{Begin, Destination, Tally, Ticket, TopicInfos, Work},
     failure::Setback,
     record::{Partition, Positions},
     route::{Program, Writer},
@@ -24,6 +24,8 @@ pub enum Task {
     Claim(Vec<Partition>),
     Write(Work),
     Commit(Ticket),
+    /// Is the group at the ends that the topics had at the start?
+    Compare,
     /// Throws the open transaction away; this order's attempt is the new one.
     Abort,
 }
@@ -39,6 +41,8 @@ pub enum Answer {
     Opened(Box<Program>),
     Claimed(Positions),
     Committed(Box<Committed>),
+    /// A partition in which the group is not at the end of the start yet; none: it has caught up.
+    Compared(Option<Partition>),
     Failed(Setback),
     /// What the worker wanted to know of the registry.
     Fetched(Vec<(u32, Writer)>),
@@ -62,19 +66,28 @@ pub trait Opener: Send {
     ///
     /// # Errors
     /// The broker's.
-    fn start(&mut self, partitions: &[Partition]) -> Result<Positions, Setback>;
+    fn start(&mut self, partitions: &[Partition], why: Begin) -> Result<Positions, Setback>;
 
-    /// The ids of the route's topics, where the broker tells them: a topic that was deleted and made again has another.
+    /// The route's topics as they are now.
     ///
     /// # Errors
     /// The broker's.
-    fn topic_ids(&mut self) -> Result<std::collections::BTreeMap<String, String>, Setback>;
+    fn topics(&mut self) -> Result<TopicInfos, Setback>;
+
+    /// Where every partition of these topics ends now.
+    ///
+    /// # Errors
+    /// The broker's.
+    fn ends(&mut self, topics: &TopicInfos) -> Result<Positions, Setback>;
 }
 
 pub struct Deliverer {
     pub opener: Box<dyn Opener>,
     pub breaker: Breaker,
     pub destination: Option<Box<dyn Destination>>,
+    pub until_caught_up: bool,
+    /// The ends of the start: what "caught up" means.
+    pub goal: Option<Positions>,
     pub reports: Sender<Report>,
     /// Ends the worker's wait for records.
     pub wake: Box<dyn Fn() + Send>,
@@ -116,6 +129,7 @@ impl Deliverer {
             Task::Claim(partitions) => self.claim(&partitions).map(|p| Some(Answer::Claimed(p))),
             Task::Write(work) => self.opened().write(work).map(|()| None),
             Task::Commit(ticket) => self.commit(ticket).map(|c| Some(Answer::Committed(Box::new(c)))),
+            Task::Compare => self.compare().map(|behind| Some(Answer::Compared(behind))),
             Task::Abort => {
                 // A destination that cannot even abort is opened anew: its successor fences what it left behind.
                 if let Some(destination) = &mut self.destination
@@ -135,16 +149,39 @@ impl Deliverer {
             self.destination = Some(destination);
             self.report(Answer::Opened(Box::new(program)));
         }
-        let topics = self.opener.topic_ids()?;
+        let topics = self.opener.topics()?;
+        if self.until_caught_up && self.goal.is_none() {
+            self.goal = Some(self.opener.ends(&topics)?);
+        }
         let opener = &mut self.opener;
         let destination = self.destination.as_mut().expect("opened above");
-        destination.claim(partitions, &topics, &mut |absent| opener.start(absent))
+        destination.claim(partitions, &topics, &mut |absent, why| opener.start(absent, why))
+    }
+
+    /// The first partition that nobody has brought to its goal. A position behind the end of its topic is not one that
+    /// has got there: whoever claims the partition tells what became of its records.
+    fn compare(&mut self) -> Result<Option<Partition>, Setback> {
+        let topics = self.opener.topics()?;
+        let ends = self.opener.ends(&topics)?;
+        let goal = self.goal.take().unwrap_or_default();
+        let partitions: Vec<Partition> = goal.keys().cloned().collect();
+        let stored = self.opened().stored(&partitions, &topics);
+        let there = |p: &Partition, end: i64, at: i64| at >= end && ends.get(p).is_some_and(|now| at <= *now);
+        let behind = stored.map(|stored| {
+            goal.iter().find(|(p, end)| !stored.get(p).is_some_and(|at| there(p, **end, *at))).map(|(p, _)| p.clone())
+        });
+        self.goal = Some(goal);
+        behind
     }
 
     fn commit(&mut self, ticket: Ticket) -> Result<Committed, Setback> {
         let began = Instant::now();
         let tally = self.opened().settle()?;
-        self.breaker.judge(tally.total(), began)?;
+        if let Err(tripped) = self.breaker.judge(tally.total(), began) {
+            // Where it cannot be remembered, the environment's setback comes first: the records are read and judged again.
+            self.opened().trip()?;
+            return Err(tripped);
+        }
         let positions = ticket.positions.clone();
         self.opened().commit(ticket)?;
         Ok(Committed { tally, positions, took: began.elapsed() })

@@ -169,10 +169,7 @@ impl Flow {
             return vec![Action::Release(partitions)];
         }
         if !self.settled() {
-            let mut gone: BTreeSet<Partition> = partitions.into_iter().collect();
-            if let State::Draining { why: Why::Revoked(earlier), .. } = &self.state {
-                gone.extend(earlier.iter().cloned());
-            }
+            let gone = self.with_those_drained(partitions);
             match self.state {
                 State::Flowing | State::Draining { .. } => return self.drain(Why::Revoked(gone), now),
                 _ => return self.give_up(gone.into_iter().collect()),
@@ -188,12 +185,18 @@ impl Flow {
         // What was written for them must not commit; what was written for the others is read again.
         let mut actions = vec![Action::Discard, Action::Abort];
         self.forget_written();
-        let mut gone: BTreeSet<Partition> = partitions.into_iter().collect();
-        if let State::Draining { why: Why::Revoked(earlier), .. } = &self.state {
-            gone.extend(earlier.iter().cloned());
-        }
+        let gone = self.with_those_drained(partitions);
         actions.extend(self.give_up(gone.into_iter().collect()));
         actions
+    }
+
+    /// These, and those of an earlier revocation whose drain has not ended.
+    fn with_those_drained(&self, partitions: Vec<Partition>) -> BTreeSet<Partition> {
+        let earlier = match &self.state {
+            State::Draining { why: Why::Revoked(earlier), .. } => earlier.clone(),
+            _ => BTreeSet::new(),
+        };
+        partitions.into_iter().chain(earlier).collect()
     }
 
     fn on_claimed(&mut self, positions: Positions) -> Vec<Action> {

@@ -7,6 +7,7 @@ use std::{
     env, fs,
     fs::{File, TryLockError},
     io,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
 };
 
@@ -14,7 +15,21 @@ use std::{
 #[derive(Debug)]
 pub struct Instance {
     name: String,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    /// Closed after the path is removed: whoever opened the file before finds that it is not the path's any more.
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Left behind, it does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Processes of one application on one host.
@@ -33,12 +48,8 @@ impl Instance {
     pub fn take(app: &str) -> io::Result<Instance> {
         let folder = env::temp_dir();
         for number in 0..NUMBERS {
-            let file =
-                File::options().create(true).truncate(false).write(true).open(lock_path(&folder, app, number))?;
-            match file.try_lock() {
-                Ok(()) => return Ok(Instance { name: format!("{}-{number}", host()), _lock: Some(file) }),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(e)) => return Err(e),
+            if let Some(lock) = lock(lock_path(&folder, app, number))? {
+                return Ok(Instance { name: format!("{}-{number}", host()), _lock: Some(lock) });
             }
         }
         Err(io::Error::other(format!("{NUMBERS} processes of {app} hold their lock files in {}", folder.display())))
@@ -46,6 +57,28 @@ impl Instance {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// Locks the file at this path; `None` where somebody else has.
+fn lock(path: PathBuf) -> io::Result<Option<Lock>> {
+    loop {
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+        // Its last holder may have removed it between our opening and our locking: then another one has its name.
+        let ours = file.metadata()?;
+        match fs::metadata(&path) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
+                return Ok(Some(Lock { path, _file: file }));
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 
@@ -72,8 +105,10 @@ mod tests {
         let name = first.name().to_owned();
         drop(first);
         assert_eq!(Instance::take(&app).unwrap().name(), name);
+        drop(second);
         for number in 0..3 {
-            let _ = fs::remove_file(lock_path(&env::temp_dir(), &app, number));
+            let path = lock_path(&env::temp_dir(), &app, number);
+            assert!(!path.exists(), "{} is left behind", path.display());
         }
     }
 }

@@ -13,4 +13,4 @@ mod worker;
 
 pub use instance::Instance;
 pub use open::CLIENT_ID;
-pub use supervisor::{Setting, Standing, Supervisor};
+pub use supervisor::{Setting, Standing, Supervisor, case_names};

@@ -2,21 +2,22 @@
 
 use super::{deliverer::Opener, supervisor::Setting};
 use crate::{
-    config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route},
+    config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route, Start},
     destination::{
-        Destination,
+        Begin, Destination, TopicInfos,
         table::{self, Relayed, Tables},
-        topic::{DeadLetters, Letters, TopicFacts, Topics, fitted, missing},
+        topic::{DeadLetters, Letters, Terms, TopicFacts, Topics, fitted, missing},
     },
     failure::{Cause, Setback},
-    kafka::{Consumer, Producer, Settings},
+    kafka::{At, Consumer, Producer, Settings, TopicInfo},
     record::{Partition, Positions},
     route::{Program, destinations},
     source,
     telemetry::RouteTelemetry,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -43,6 +44,22 @@ impl RouteOpener {
         RouteOpener { setting, route, number, consumer, telemetry }
     }
 
+    /// Tells what the route cannot go on without.
+    fn awaits(&self, what: &str) {
+        self.telemetry.awaits(self.number, Some(what));
+    }
+
+    fn awaits_kafka(&self) {
+        self.awaits(&format!("Kafka at {}", self.setting.kafka.bootstrap_servers()));
+    }
+
+    fn awaits_destination(&self) {
+        match self.database() {
+            Some(database) => self.awaits(&format!("database {}", database.name)),
+            None => self.awaits_kafka(),
+        }
+    }
+
     /// The ids of the destinations' schemas, in their order; 0 where none is needed.
     fn schema_ids(&self) -> Result<Vec<u32>, Setback> {
         destinations(&self.route)
@@ -59,6 +76,7 @@ impl RouteOpener {
             let message = format!("topic {topic} takes Avro, and no schema registry is configured");
             Setback::stand(Cause::Registry, message, "set url in [schema_registry]")
         })?;
+        self.awaits(&format!("the schema registry at {}", registry.url()));
         self.setting.handle.block_on(registry.id_of(&subject, text))?.ok_or_else(|| {
             Setback::stand(
                 Cause::Registry,
@@ -82,6 +100,7 @@ impl RouteOpener {
     }
 
     fn facts(&self) -> Result<HashMap<String, TopicFacts>, Setback> {
+        self.awaits_kafka();
         let written: Vec<&str> = self.written().into_iter().collect();
         TopicFacts::read(&self.consumer.cluster(source::DEADLINE), &written)
     }
@@ -94,7 +113,8 @@ impl RouteOpener {
         })
     }
 
-    fn tables(&self, program: &Program, database: &Database) -> Result<Tables, Setback> {
+    fn to_tables(&self, program: &Program, database: &Database) -> Result<Tables, Setback> {
+        self.awaits_destination();
         if let Some(pending) = table::migrations::pending(&self.setting.handle, database)?.first() {
             return Err(Setback::stand(
                 Cause::Database,
@@ -111,13 +131,15 @@ impl RouteOpener {
             otherwise: apart(&self.route).cloned(),
             on_position_lost: self.route.on_position_lost,
             fk_wait: self.route.fk_wait,
+            mark: self.mark(),
         };
         Tables::open(self.setting.handle.clone(), database, context, program.targets())
     }
 
-    fn topics(&self, program: &Program, facts: HashMap<String, TopicFacts>) -> Result<Topics, Setback> {
+    fn to_topics(&self, program: &Program, facts: HashMap<String, TopicFacts>) -> Result<Topics, Setback> {
         let letters = Letters {
             route: self.route.name.clone(),
+            group: self.route.group.clone(),
             cases: program.cases().to_vec(),
             dead: match &self.route.dlq {
                 Dlq::Topic(topic) => DeadLetters::Topic(topic.clone()),
@@ -137,14 +159,22 @@ impl RouteOpener {
             Delivery::AtLeastOnce => Producer::idempotent(&settings)?,
         };
         let (delivery, targets) = (self.route.delivery, program.targets());
-        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts))
+        let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark() };
+        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts, terms))
+    }
+
+    /// Tells this configuration of the route, schemas and rules included, from another.
+    fn mark(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.route).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 }
 
 impl Opener for RouteOpener {
     fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
-        let ids = self.topic_ids()?;
-        if let Some(topic) = self.route.topics.iter().find(|t| !ids.contains_key(*t)) {
+        let found = self.topics()?;
+        if let Some(topic) = self.route.topics.iter().find(|t| !found.contains_key(*t)) {
             return Err(missing(topic));
         }
         let facts = self.facts()?;
@@ -153,7 +183,7 @@ impl Opener for RouteOpener {
             .map_err(|why| Setback::stand(Cause::Registry, why, "correct the route: `pointsman check`"))?;
         let destination: Box<dyn Destination> = match self.database() {
             Some(database) => {
-                let tables = self.tables(&program, database)?;
+                let tables = self.to_tables(&program, database)?;
                 if facts.is_empty() {
                     Box::new(tables)
                 } else {
@@ -164,19 +194,34 @@ impl Opener for RouteOpener {
                     Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone()))
                 }
             }
-            None => Box::new(self.topics(&program, facts)?),
+            None => Box::new(self.to_topics(&program, facts)?),
         };
         Ok((program, destination))
     }
 
-    fn start(&mut self, partitions: &[Partition]) -> Result<Positions, Setback> {
-        source::resolve(&self.consumer, &self.setting.kafka, &self.route.start, partitions)
+    fn start(&mut self, partitions: &[Partition], why: Begin) -> Result<Positions, Setback> {
+        let start = match why {
+            Begin::NewGroup => &self.route.start,
+            Begin::NewPartitions => &Start::Earliest,
+        };
+        source::resolve(&self.consumer, &self.setting.kafka, start, partitions)
     }
 
-    fn topic_ids(&mut self) -> Result<BTreeMap<String, String>, Setback> {
+    fn topics(&mut self) -> Result<TopicInfos, Setback> {
+        self.awaits_kafka();
         let names: Vec<&str> = self.route.topics.iter().map(String::as_str).collect();
         let found = self.consumer.cluster(source::DEADLINE).topics(&names)?;
-        Ok(found.into_iter().map(|(topic, info)| (topic, info.id.unwrap_or_default())).collect())
+        self.awaits_destination();
+        Ok(found)
+    }
+
+    fn ends(&mut self, topics: &TopicInfos) -> Result<Positions, Setback> {
+        let of = |(name, info): (&String, &TopicInfo)| {
+            let topic: Arc<str> = name.as_str().into();
+            (0..info.partitions).map(move |id| Partition { topic: topic.clone(), id })
+        };
+        let partitions: Vec<Partition> = topics.iter().flat_map(of).collect();
+        Ok(self.consumer.cluster(source::DEADLINE).offsets(&partitions, At::Latest)?)
     }
 }
 

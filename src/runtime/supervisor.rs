@@ -100,6 +100,8 @@ impl Supervisor {
             opener: Box::new(opener),
             breaker: Breaker::new(&route.name, route.breaker),
             destination: None,
+            until_caught_up: setting.until_caught_up,
+            goal: None,
             reports,
             wake: Box::new(move || consumer.wake()),
             attempt: 0,
@@ -186,7 +188,8 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> thread::JoinHandl
     thread::Builder::new().name(name).spawn(run).expect("the operating system has threads for a handful of workers")
 }
 
-fn case_names(route: &Route) -> Vec<String> {
+/// The names of a route's cases, by their index in its program.
+pub fn case_names(route: &Route) -> Vec<String> {
     route.lanes.iter().flat_map(|l| &l.branches).map(|b| b.name.clone()).collect()
 }
 

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     destination::{Ticket, Work},
     failure::{Cause, Setback},
-    record::{Positions, Records},
+    record::{Partition, Positions, Records},
     route::{Known, Program},
     source::{self, Source},
-    telemetry::{self, CaseCounts, FailureCount, WorkerTelemetry},
+    telemetry::{self, CaseCounts, FailureCount, Sample, WorkerTelemetry},
 };
 use crossbeam_channel::{Receiver, Sender};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,6 +25,9 @@ const WAIT: Duration = Duration::from_millis(50);
 /// Records, and about how many bytes of them, a batch holds at most.
 const BATCH: usize = 4_000;
 const BATCH_BYTES: usize = 8 << 20;
+
+/// How often a worker that has caught up asks whether the others have.
+const COMPARE: Duration = Duration::from_millis(250);
 
 /// Orders that may wait for the deliverer before no further batch is offered.
 const QUEUED: usize = 1;
@@ -61,6 +64,9 @@ pub struct Hand {
     /// Processed, and waiting for room at the deliverer.
     ready: Option<(Work, Positions, Notes)>,
     fetching: bool,
+    /// Whether the deliverer is asked if the group has caught up; and when to ask again.
+    comparing: bool,
+    compare_at: Option<Instant>,
     /// Grows whenever everything under way is thrown away; orders and reports of an earlier one are stale.
     attempt: u64,
     /// Where the batches offered since the last commit end.
@@ -78,6 +84,8 @@ struct Notes {
     unknown_fields: u64,
     /// Milliseconds since the epoch.
     oldest: Option<i64>,
+    bytes: u64,
+    sample: Sample,
 }
 
 impl Worker {
@@ -93,10 +101,15 @@ impl Worker {
             while let Ok(Command::Stop) = self.commands.try_recv() {
                 self.input(Input::Stop);
             }
-            if self.until_caught_up && self.done() {
-                self.input(Input::Stop);
+            if self.until_caught_up {
+                self.compare();
             }
             self.input(Input::Tick);
+            if *self.flow.state() == State::Claiming
+                && let Some(why) = self.source.trouble()
+            {
+                self.telemetry.troubled(&why);
+            }
             self.turn();
         }
         self.source.close();
@@ -104,16 +117,28 @@ impl Worker {
         self.hand.standing
     }
 
-    /// Whether everything has been read to the ends of the start and committed, or nothing ever will be.
-    fn done(&self) -> bool {
+    /// Leaves when nothing ever will be read, or asks whether the whole group has caught up once our own part of it has:
+    /// a worker may get no partition, or lose all of its own to others, who then may not get to their ends.
+    fn compare(&mut self) {
         match self.flow.state() {
+            State::Standing(_) => self.input(Input::Stop),
             State::Flowing => {
                 let idle = self.flow.settled() && self.hand.held.is_none() && self.hand.ready.is_none();
-                idle && self.source.caught_up()
+                let due = self.hand.compare_at.is_none_or(|at| at <= Instant::now());
+                if idle && due && !self.hand.comparing && self.source.caught_up() {
+                    self.hand.comparing = true;
+                    self.order(Task::Compare);
+                }
             }
-            State::Standing(_) => true,
-            _ => false,
+            _ => {}
         }
+    }
+
+    fn compared(&mut self, behind: Option<Partition>) {
+        let Some(partition) = behind else { return self.input(Input::Stop) };
+        self.hand.comparing = false;
+        self.hand.compare_at = Some(Instant::now() + COMPARE);
+        self.telemetry.waits_for(&partition.topic, partition.id);
     }
 
     /// Reads, processes, or waits.
@@ -138,17 +163,22 @@ impl Worker {
                 self.hand.held = Some(batch);
                 self.hand.fetching = true;
                 self.fetch.start(self.hand.attempt, wants);
+                self.tell_held();
             }
             Ok(mut outcomes) => {
                 let records = batch.records.len();
                 self.telemetry.route().batch_processed(records, began.elapsed());
-                let notes = Notes {
+                let mut notes = Notes {
                     warned: std::mem::take(&mut outcomes.warned),
                     unknown_fields: outcomes.unknown_fields,
-                    oldest: (records > 0).then(|| batch.records.get(0).timestamp).flatten(),
+                    oldest: first_timestamp(&batch.records),
+                    bytes: batch.records.bytes() as u64,
+                    sample: Sample::default(),
                 };
+                notes.sample.of_batch(records, |i| batch.records.get(i).timestamp);
                 let work = Work { batch: Box::new(batch.records), outcomes, targets: program.targets() };
                 self.hand.ready = Some((work, batch.positions, notes));
+                self.tell_held();
             }
         }
     }
@@ -196,6 +226,7 @@ impl Worker {
             Answer::Claimed(positions) => self.input(Input::Claimed(positions)),
             Answer::Committed(committed) => self.committed(&committed),
             Answer::Failed(setback) => self.failed(setback),
+            Answer::Compared(behind) => self.compared(behind),
             Answer::Fetched(writers) => {
                 self.hand.fetching = false;
                 self.known.writers.extend(writers);
@@ -226,15 +257,23 @@ impl Worker {
         for (name, warned) in names.iter().zip(&notes.warned).filter(|(_, n)| **n > 0) {
             route.rule_warned(name, *warned);
         }
-        if let Some(oldest) = notes.oldest {
-            let age = (now_micros() / 1000 - oldest) as f64 / 1000.0;
-            route.end_to_end(1, |_| Some(age));
-        }
+        route.end_to_end(&notes.sample);
         for (partition, lag) in self.source.lag(&committed.positions) {
             route.lag(&partition.topic, partition.id, lag);
         }
-        self.telemetry.oldest_unprocessed(self.hand.notes.oldest);
+        self.tell_held();
         self.input(Input::Committed);
+    }
+
+    /// Tells what was read and is not committed.
+    fn tell_held(&self) {
+        let hand = &self.hand;
+        let ready = hand.ready.as_ref().map(|(_, _, notes)| notes);
+        let notes = [&hand.committing, &hand.notes].into_iter().chain(ready).map(|n| (n.oldest, n.bytes));
+        let held = hand.held.as_ref().map(|b| (first_timestamp(&b.records), b.records.bytes() as u64));
+        let (oldest, bytes) =
+            notes.chain(held).fold((None, 0), |(oldest, bytes), (o, b)| (earlier(oldest, o), bytes + b));
+        self.telemetry.holds(oldest, bytes);
     }
 
     fn failed(&mut self, setback: Setback) {
@@ -285,6 +324,7 @@ impl Worker {
                 self.hand.held = None;
                 self.hand.ready = None;
                 self.hand.fetching = false;
+                self.hand.comparing = false;
             }
             Action::Pause => self.source.pause(),
             Action::Abort => {
@@ -292,6 +332,8 @@ impl Worker {
                 self.hand.offered.clear();
                 self.hand.notes = Notes::default();
                 self.hand.committing = Notes::default();
+                // The oldest record stays on the board: it gets older while nothing flows.
+                self.telemetry.holds_nothing();
                 self.order(Task::Abort);
             }
             Action::Claim(partitions) => {
@@ -311,6 +353,7 @@ impl Worker {
                 self.order(Task::Commit(Ticket { positions, group }));
             }
             Action::Release(partitions) => {
+                self.tell_held();
                 if let Err(setback) = self.source.release(&partitions) {
                     self.failed(setback);
                 }
@@ -332,14 +375,22 @@ impl Notes {
             *mine += theirs;
         }
         self.unknown_fields += other.unknown_fields;
-        self.oldest = match (self.oldest, other.oldest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.oldest = earlier(self.oldest, other.oldest);
+        self.bytes += other.bytes;
+        self.sample.add(other.sample);
     }
 }
 
-fn named(partitions: &[crate::record::Partition]) -> Vec<(std::sync::Arc<str>, i32)> {
+/// As good as the oldest: a partition's timestamps mostly grow.
+fn first_timestamp(records: &impl Records) -> Option<i64> {
+    (!records.is_empty()).then(|| records.get(0).timestamp).flatten()
+}
+
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    a.into_iter().chain(b).min()
+}
+
+fn named(partitions: &[Partition]) -> Vec<(std::sync::Arc<str>, i32)> {
     partitions.iter().map(|p| (p.topic.clone(), p.id)).collect()
 }
 

@@ -50,8 +50,6 @@ pub struct Source {
     telemetry: Arc<RouteTelemetry>,
     on_position_lost: OnPositionLost,
     progress: Progress,
-    /// Whether the group has answered us since it last took something away: a worker may get no partition.
-    assigned: bool,
     /// What reading has found and [`Source::serve`] has yet to tell.
     pending: Vec<Event>,
 }
@@ -74,7 +72,6 @@ impl Source {
             telemetry,
             on_position_lost: route.on_position_lost,
             progress: Progress::default(),
-            assigned: false,
             pending: Vec::new(),
         })
     }
@@ -90,16 +87,12 @@ impl Source {
         for event in self.consumer.serve() {
             match event {
                 kafka::Event::Assigned(partitions) => {
-                    self.assigned = true;
                     self.flow_on();
                     if !partitions.is_empty() {
                         events.push(Event::Assigned(partitions));
                     }
                 }
-                kafka::Event::Revoked(partitions) => {
-                    self.assigned = false;
-                    events.push(Event::Revoked(partitions));
-                }
+                kafka::Event::Revoked(partitions) => events.push(Event::Revoked(partitions)),
                 kafka::Event::Lost(partitions) => {
                     self.progress.give_up(&partitions);
                     self.flow_on();
@@ -225,9 +218,14 @@ impl Source {
         self.consumer.close();
     }
 
-    /// Whether every partition of ours has been read to the end that it had at the start.
+    /// Whether every partition of ours, if there is one, has been read to the end that it had when it first flowed.
     pub fn caught_up(&self) -> bool {
-        self.assigned && self.progress.caught_up()
+        self.progress.caught_up()
+    }
+
+    /// Why the brokers cannot be reached at the moment.
+    pub fn trouble(&self) -> Option<String> {
+        self.consumer.trouble().map(|trouble| trouble.fault.message)
     }
 
     /// Records behind each of these positions, as far as the client knows the ends.

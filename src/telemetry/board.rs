@@ -77,8 +77,16 @@ pub struct SetbackView {
     pub message: String,
     /// What to do about it; empty where waiting is all there is.
     pub help: String,
-    /// How often it has been tried in a row.
+    /// How often it has been tried in a row; 0 while the first try lasts.
     pub attempt: u32,
+}
+
+/// Something that a worker cannot do without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// As people name it: `Kafka at host:9092`.
+    pub what: String,
+    pub since: Timestamp,
 }
 
 /// One worker's part of a route.
@@ -98,6 +106,8 @@ pub struct RouteView {
     pub(super) workers: BTreeMap<usize, WorkerView>,
     /// When the route was put on the board.
     pub(super) added: Timestamp,
+    /// What each worker waits for before records can flow, by its number.
+    pub(super) awaited: BTreeMap<usize, Awaited>,
     /// The latest setback; kept after it is over.
     pub setback: Option<SetbackView>,
     pub counts: Counts,
@@ -117,6 +127,7 @@ impl RouteView {
             name: name.to_owned(),
             workers: BTreeMap::new(),
             added: Timestamp::now(),
+            awaited: BTreeMap::new(),
             setback: None,
             counts: Counts::default(),
             cases: BTreeMap::new(),
@@ -136,6 +147,11 @@ impl RouteView {
     pub fn since(&self) -> Timestamp {
         let state = self.state();
         self.workers.values().filter(|w| w.state == state).map(|w| w.since).min().unwrap_or(self.added)
+    }
+
+    /// What the route has been waiting for for the longest time.
+    pub fn awaited(&self) -> Option<&Awaited> {
+        self.awaited.values().min_by_key(|a| a.since)
     }
 
     pub fn workers(&self) -> usize {

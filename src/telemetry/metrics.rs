@@ -98,7 +98,7 @@ pub const METRICS: &[MetricDoc] = &[
         H,
         "seconds",
         &["route"],
-        "From a record's timestamp to the commit of its outcome; a sample of each batch.",
+        "From a record's timestamp to the commit of its outcome; of up to 16 records of each batch, evenly spaced.",
     ),
     doc("pointsman_batch_seconds", H, "seconds", &["route"], "Processing of one batch, without I/O."),
     doc("pointsman_batch_records", H, "records", &["route"], "Records of one batch."),
@@ -131,7 +131,7 @@ pub const METRICS: &[MetricDoc] = &[
         &["route"],
         "Dead letters that are committed and not yet relayed to their topic.",
     ),
-    doc("pointsman_buffered_bytes", G, "bytes", &["route"], "Bytes of records held by the route's workers."),
+    doc("pointsman_buffered_bytes", G, "bytes", &["route"], "Bytes of records that were read and are not committed."),
     doc(
         "pointsman_collector_events_total",
         C,

@@ -12,11 +12,11 @@ mod metrics;
 mod route;
 mod worker;
 
-pub use board::{Counts, RouteView, SetbackView, State};
+pub use board::{Awaited, Counts, RouteView, SetbackView, State};
 pub use collector::{CollectorTelemetry, CollectorView};
 pub use logs::{LogFormat, init_logs};
 pub use metrics::{METRICS, MetricDoc, MetricKind};
-pub use route::{CaseCounts, FailureCount, RouteTelemetry};
+pub use route::{CaseCounts, FailureCount, RouteTelemetry, Sample};
 pub use worker::WorkerTelemetry;
 
 use self::metrics::{Gauges, Instruments};
@@ -217,20 +217,29 @@ mod tests {
         let telemetry = Telemetry::new();
         let worker = telemetry.route("r", &[""]).worker(0);
         let now = Timestamp::now();
-        worker.oldest_unprocessed(Some(now.as_millisecond() - 90_000));
+        worker.holds(Some(now.as_millisecond() - 90_000), 4096);
         let view = &telemetry.board()[0];
         assert!((view.oldest_unprocessed(now) - 90.0).abs() < 0.01);
-        worker.oldest_unprocessed(None);
-        assert_eq!(telemetry.board()[0].oldest_unprocessed(now), 0.0);
+        assert_eq!(view.buffered_bytes(), 4096);
+        worker.holds(None, 0);
+        let view = &telemetry.board()[0];
+        assert_eq!((view.oldest_unprocessed(now), view.buffered_bytes()), (0.0, 0));
     }
 
     #[test]
     fn end_to_end_samples_a_few_records_of_a_batch() {
         let telemetry = Telemetry::new();
         let route = telemetry.route("r", &[""]);
-        route.end_to_end(10_000, |_| Some(0.2));
-        route.end_to_end(3, |i| (i != 1).then_some(0.2));
-        page_of(&[r#"pointsman_end_to_end_seconds_count{route="r"} 18"#], &telemetry.render());
+        let now = Timestamp::now().as_millisecond();
+        let mut sample = Sample::default();
+        sample.of_batch(10_000, |_| Some(now));
+        sample.of_batch(3, |i| (i != 1).then_some(now - 2_000));
+        route.end_to_end(&sample);
+        let ages = [
+            r#"pointsman_end_to_end_seconds_count{route="r"} 18"#,
+            r#"pointsman_end_to_end_seconds_bucket{route="r",le="1"} 16"#,
+        ];
+        page_of(&ages, &telemetry.render());
     }
 
     #[test]
@@ -242,7 +251,9 @@ mod tests {
         route.rule_warned("rule", 1);
         route.lag(&"t".into(), 0, 1);
         route.batch_processed(1, Duration::from_micros(1));
-        route.end_to_end(1, |_| Some(1.0));
+        let mut sample = Sample::default();
+        sample.of_batch(1, |_| Some(0));
+        route.end_to_end(&sample);
         let failures = [FailureCount { case: Some(0), stage: Stage::Frame, code: "bad-magic", count: 1 }];
         route.committed([], failures, Duration::ZERO);
         let collector = telemetry.collector("shop", "orders", "http://localhost:8088/shop", Arc::default());

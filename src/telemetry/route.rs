@@ -1,7 +1,12 @@
 //! A route's verbs: outcomes, batches, rebalances. The handles of its counters are obtained once.
 
-use super::{Telemetry, WorkerTelemetry, board::Shared, lock};
+use super::{
+    Telemetry, WorkerTelemetry,
+    board::{Awaited, Shared},
+    lock,
+};
 use crate::failure::Stage;
+use jiff::Timestamp;
 use metrics::{Counter, Histogram, Label};
 use std::{
     collections::BTreeMap,
@@ -30,6 +35,23 @@ pub struct FailureCount<'a> {
 
 /// How many records of a batch are looked at for `end_to_end_seconds`: enough for its shape, too few to cost anything.
 const END_TO_END_SAMPLE: usize = 16;
+
+/// Timestamps (milliseconds since the epoch) of records that are not committed yet: all of a small batch, evenly spaced
+/// ones of a large one.
+#[derive(Debug, Default)]
+pub struct Sample(Vec<i64>);
+
+impl Sample {
+    /// Adds a batch; `timestamp` is `None` where a record has none.
+    pub fn of_batch(&mut self, records: usize, timestamp: impl Fn(usize) -> Option<i64>) {
+        let step = records.div_ceil(END_TO_END_SAMPLE).max(1);
+        self.0.extend((0..records).step_by(step).filter_map(timestamp));
+    }
+
+    pub fn add(&mut self, other: Sample) {
+        self.0.extend(other.0);
+    }
+}
 
 /// Dead letters are told in the log at once, then summed up this often.
 const DEAD_LETTER_PAUSE: Duration = Duration::from_secs(30);
@@ -159,11 +181,24 @@ impl RouteTelemetry {
         self.telemetry.instruments.upkeep();
     }
 
-    /// The age at commit of the records of a batch, in seconds; `None` where a record has no timestamp. A few are asked for.
-    pub fn end_to_end(&self, records: usize, age: impl Fn(usize) -> Option<f64>) {
-        let step = records.div_ceil(END_TO_END_SAMPLE).max(1);
-        for age in (0..records).step_by(step).filter_map(age) {
-            self.end_to_end_seconds.record(age.max(0.0));
+    /// These records are committed now.
+    pub fn end_to_end(&self, sample: &Sample) {
+        let now = Timestamp::now().as_millisecond();
+        for timestamp in &sample.0 {
+            self.end_to_end_seconds.record(now.saturating_sub(*timestamp).max(0) as f64 / 1000.0);
+        }
+    }
+
+    /// What a worker needs before it can go on, as people name it; `None` once it has everything.
+    pub fn awaits(&self, worker: usize, what: Option<&str>) {
+        let awaited = &mut lock(&self.view).awaited;
+        match what {
+            None => drop(awaited.remove(&worker)),
+            // Asked for again: since then.
+            Some(what) if awaited.get(&worker).is_some_and(|a| a.what == what) => {}
+            Some(what) => {
+                awaited.insert(worker, Awaited { what: what.to_owned(), since: Timestamp::now() });
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     board::{RouteView, WorkerView},
     lock,
 };
-use crate::failure::{Remedy, Setback};
+use crate::failure::{Cause, Remedy, Setback};
 use jiff::Timestamp;
 use metrics::Label;
 use std::{
@@ -16,6 +16,9 @@ use std::{
 /// The same setback is told in the log when it begins, and then this often.
 const SETBACK_PAUSE: Duration = Duration::from_secs(60);
 
+/// For how long a worker waits for others before the log tells, and how often it does.
+const WAIT_PAUSE: Duration = Duration::from_secs(30);
+
 /// What one worker of a route says. Owned by the worker; it leaves the board with it only by [`State::Stopped`].
 #[derive(Debug)]
 pub struct WorkerTelemetry {
@@ -23,6 +26,8 @@ pub struct WorkerTelemetry {
     number: usize,
     /// The setback that is not over yet: when it began, what the log was told of it, and when.
     pending: Option<Pending>,
+    /// Since when it waits for others, or when the log was told so.
+    waiting: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -34,7 +39,7 @@ struct Pending {
 
 impl WorkerTelemetry {
     pub(super) fn new(route: Arc<RouteTelemetry>, number: usize) -> Self {
-        let worker = WorkerTelemetry { route, number, pending: None };
+        let worker = WorkerTelemetry { route, number, pending: None, waiting: None };
         let view = WorkerView { state: State::Starting, since: Timestamp::now(), oldest: None, buffered_bytes: 0 };
         lock(&worker.route.view).workers.insert(number, view);
         worker
@@ -55,6 +60,9 @@ impl WorkerTelemetry {
                 worker.since = Timestamp::now();
             }
         });
+        if matches!(state, State::Flowing | State::Stopped) {
+            self.route.awaits(self.number, None);
+        }
         let (route, worker) = (&*self.route.name, self.number);
         if state == State::Flowing
             && let Some(over) = self.pending.take()
@@ -115,6 +123,19 @@ impl WorkerTelemetry {
         }
     }
 
+    /// The brokers cannot be reached: shown until a first setback says more. An attempt takes much longer to give up.
+    pub fn troubled(&self, message: &str) {
+        self.update(|latest, _| {
+            latest.get_or_insert_with(|| SetbackView {
+                at: Timestamp::now(),
+                cause: Cause::Broker.name(),
+                message: message.to_owned(),
+                help: String::new(),
+                attempt: 0,
+            });
+        });
+    }
+
     /// The breaker stopped the worker: too many records fail.
     pub fn tripped(&mut self, message: &str, help: &str) {
         let seen = SetbackView {
@@ -128,14 +149,25 @@ impl WorkerTelemetry {
         tracing::error!(route = &*self.route.name, worker = self.number, state = "tripped", help, "{message}");
     }
 
-    /// The timestamp (milliseconds since the epoch) of the oldest record that was read and is not committed.
-    pub fn oldest_unprocessed(&self, timestamp: Option<i64>) {
-        self.update(|_, worker| worker.oldest = timestamp);
+    /// This worker has caught up, and waits for somebody to bring this partition to its end too.
+    pub fn waits_for(&mut self, topic: &str, partition: i32) {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        if since.elapsed() >= WAIT_PAUSE {
+            self.waiting = Some(Instant::now());
+            let (route, worker) = (&*self.route.name, self.number);
+            tracing::info!(route, worker, topic, partition, "has caught up, and waits for whoever holds the partition");
+        }
     }
 
-    /// Bytes of records that this worker holds.
-    pub fn buffered_bytes(&self, bytes: u64) {
-        self.update(|_, worker| worker.buffered_bytes = bytes);
+    /// What was read and is not committed: the timestamp (milliseconds since the epoch) of the oldest record, and the
+    /// bytes of all of them.
+    pub fn holds(&self, oldest: Option<i64>, bytes: u64) {
+        self.update(|_, worker| (worker.oldest, worker.buffered_bytes) = (oldest, bytes));
+    }
+
+    /// What was held is to be read again.
+    pub fn holds_nothing(&self) {
+        self.update(|_, worker| worker.buffered_bytes = 0);
     }
 
     fn enter(&self, state: State, setback: SetbackView) {

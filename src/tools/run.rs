@@ -8,7 +8,7 @@ use crate::{
     failure::{Cause, Remedy, Setback},
     http, kafka, ops, registry,
     route::destinations,
-    runtime::{CLIENT_ID, Instance, Setting, Supervisor},
+    runtime::{CLIENT_ID, Instance, Setting, Supervisor, case_names},
     telemetry::Telemetry,
 };
 use std::{sync::Arc, time::Duration};
@@ -17,6 +17,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
+
+/// How often a database that does not answer is asked for its migrations.
+const MIGRATE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -106,7 +109,7 @@ pub(super) fn start(
     let collectors = if chosen.is_empty() { None } else { Some(collect::start(plan, &telemetry, runtime, &chosen)?) };
     let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
     if options.migrate {
-        migrate(plan, routes, runtime)?;
+        migrate(plan, routes, runtime, &telemetry)?;
     }
     let instance = match &options.instance {
         Some(name) => Instance::named(name),
@@ -161,12 +164,20 @@ fn chosen<'p>(plan: &'p Plan, only: &[String]) -> Result<Vec<&'p Route>, String>
 }
 
 /// Applies the pending migrations of the databases that these routes write to; waits for those that do not answer yet.
-fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime) -> Result<(), Setback> {
-    let written = |name: &str| {
-        routes.iter().flat_map(|r| destinations(r)).any(|d| matches!(d, Destination::Table(t) if t.database == name))
-    };
-    for database in plan.databases.values().filter(|d| written(&d.name)) {
-        loop {
+fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime, telemetry: &Arc<Telemetry>) -> Result<(), Setback> {
+    let writes =
+        |r: &Route, name: &str| destinations(r).any(|d| matches!(d, Destination::Table(t) if t.database == name));
+    for database in plan.databases.values() {
+        // Its routes wait with it, and say so.
+        let waiting = routes.iter().filter(|r| writes(r, &database.name));
+        let mut waiting: Vec<_> = waiting.map(|r| telemetry.route(&r.name, &case_names(r)).worker(0)).collect();
+        if waiting.is_empty() {
+            continue;
+        }
+        for worker in &waiting {
+            worker.route().awaits(0, Some(&format!("database {}", database.name)));
+        }
+        for attempt in 1.. {
             match migrations::apply(runtime.handle(), database) {
                 Ok(applied) => {
                     for migration in applied {
@@ -175,8 +186,8 @@ fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime) -> Result<(), Setb
                     break;
                 }
                 Err(setback) if setback.remedy == Remedy::Retry => {
-                    tracing::warn!(database = database.name, "{}", setback.message);
-                    std::thread::sleep(Duration::from_secs(1));
+                    waiting.iter_mut().for_each(|worker| worker.setback(&setback, attempt, MIGRATE_AGAIN));
+                    std::thread::sleep(MIGRATE_AGAIN);
                 }
                 Err(setback) => return Err(setback),
             }

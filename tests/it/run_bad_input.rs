@@ -1,8 +1,6 @@
 //! Whatever a producer sends: a dead letter with stage, code and field, and the next record goes on.
 
-use crate::harness::{
-    Message, Project, Registry, bootstrap_servers, create_topic, message, produce, read_topic, unique,
-};
+use crate::harness::{Message, Project, Registry, create_topic, head, message, produce, read_topic, unique};
 use pointsman::{codec::write, schema::framing};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"bad","fields":[
@@ -145,15 +143,9 @@ fn bad_json() -> Vec<Bad> {
 }
 
 fn routes(app: &str, format: &str, registry: &Registry) -> String {
-    let (servers, url) = (bootstrap_servers(), &registry.url);
+    let (head, registry) = (head(app), registry.table());
     format!(
-        r#"version = 1
-app = "{app}"
-[kafka]
-bootstrap_servers = "{servers}"
-[schema_registry]
-url = "{url}"
-unknown_id_grace = "200ms"
+        r#"{head}{registry}unknown_id_grace = "200ms"
 [validators.event]
 schema = "bad.Event"
 [validators.event.rules]

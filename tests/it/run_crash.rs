@@ -1,7 +1,7 @@
 //! SIGKILL in the middle of 200,000 records: nothing is lost, nothing stands twice.
 
 use crate::harness::{
-    Database, Message, Project, Registry, bootstrap_servers, create_topic, produce, read_topic, unique, wait_until,
+    Database, Message, Project, Registry, create_topic, head, produce, read_topic, unique, wait_until,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,17 +21,7 @@ fn record(id: u64) -> Message {
 }
 
 fn routes(app: &str, registry: &Registry, rest: &str) -> String {
-    let (servers, url) = (bootstrap_servers(), &registry.url);
-    format!(
-        r#"version = 1
-app = "{app}"
-[kafka]
-bootstrap_servers = "{servers}"
-[schema_registry]
-url = "{url}"
-{rest}
-"#
-    )
+    [&head(app), &registry.table(), rest].concat()
 }
 
 fn load(app: &str) -> [String; 3] {

@@ -1,6 +1,6 @@
 //! Dead letters of a table that are bound for a topic.
 
-use crate::harness::{Database, Project, bootstrap_servers, create_topic, message, produce, read_topic, unique};
+use crate::harness::{Database, Project, create_topic, head, message, produce, read_topic, unique};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"outbox","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -15,10 +15,10 @@ fn a_tables_dead_letters_reach_their_topic_and_leave_the_outbox() {
     produce(&input, (0..40).map(|i| message(i.to_string(), format!("{{\"id\":{i}}}"))));
     produce(&input, [message("bad", "not json")]);
     let project = Project::new(&format!(
-        "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{}\"\n[databases.shop]\nurl = \"{}\"\n\
+        "{}[databases.shop]\nurl = \"{}\"\n\
          [routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"outbox.Event\"\ndlq = \"{dlq}\"\n\
          destination = {{ database = \"shop\", table = \"events\", key_columns = [\"id\"] }}\n",
-        bootstrap_servers(),
+        head(&app),
         database.url
     ))
     .file("schemas/event.avsc", SCHEMA);

@@ -1,18 +1,9 @@
 //! What `run` says and does when something that it needs is missing.
 
-use crate::harness::{
-    Database, Project, Registry, bootstrap_servers, create_topic, message, produce, read_topic, unique,
-};
+use crate::harness::{Database, Project, Registry, create_topic, head, message, produce, read_topic, unique};
 use std::net::TcpListener;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"start","fields":[{"name":"id","type":"long"}]}"#;
-
-fn head(app: &str, registry: &str) -> String {
-    let servers = bootstrap_servers();
-    format!(
-        "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n[schema_registry]\nurl = \"{registry}\"\n"
-    )
-}
 
 fn route(name: &str, topic: &str, destination: &str) -> String {
     format!(
@@ -34,7 +25,8 @@ fn a_missing_table_stops_its_own_route_and_the_others_run() {
     let (registry, database) = (Registry::start(), Database::new("start"));
     registry.register(&format!("{output}-value"), SCHEMA);
     let routes = [
-        head(&app, &registry.url),
+        head(&app),
+        registry.table(),
         format!("[databases.shop]\nurl = \"{}\"\n", database.url),
         route("missing", &input, "{ database = \"shop\", table = \"nowhere\" }"),
         route("fine", &input, &format!("{{ topic = \"{output}\" }}")),
@@ -62,7 +54,7 @@ fn a_missing_column_topic_or_subject_is_named_and_run_ends_with_3_when_no_route_
         (route("r", &input, &format!("{{ topic = \"{output}\" }}")), "subject", &format!("{output}-value")),
     ];
     for (route, kind, name) in cases {
-        let routes = [head(&app, &registry.url), shop.clone(), route].concat();
+        let routes = [head(&app), registry.table(), shop.clone(), route].concat();
         // Without --until-caught-up: `run` ends by itself, since no route can run.
         let finished = project(&routes).run(&["run"]);
         assert_eq!(finished.code, Some(3), "{kind} {name}: {}", finished.stderr);
@@ -78,7 +70,8 @@ fn pending_migrations_are_an_error_without_migrate_and_applied_with_it() {
     produce(&input, [message("1", r#"{"id":7}"#)]);
     let (registry, database) = (Registry::start(), Database::new("start"));
     let routes = [
-        head(&app, &registry.url),
+        head(&app),
+        registry.table(),
         format!("[databases.shop]\nurl = \"{}\"\nmigrations = \"migrations\"\n", database.url),
         route("r", &input, "{ database = \"shop\", table = \"events\" }"),
     ];
@@ -100,7 +93,8 @@ fn a_busy_port_is_named() {
     let address = taken.local_addr().unwrap();
     let registry = Registry::start();
     let routes = [
-        head(&app, &registry.url),
+        head(&app),
+        registry.table(),
         format!("[http]\nlisten = \"{address}\"\n"),
         route("r", &input, &format!("{{ topic = \"{input}_out\" }}")),
     ];

@@ -1,6 +1,8 @@
 //! Rows, positions and dead letters of one transaction: the same for Postgres and SQLite.
 
-use crate::table_support::{Batch, V, claim, claim_all, destination, name, on_both, open, route, t, targets, text};
+use crate::table_support::{
+    Batch, V, claim, claim_all, destination, name, on_both, open, route, t, targets, text, topics,
+};
 use pointsman::{
     config::{Dlq, OnConflict, OnPositionLost, TableDestination},
     destination::{Destination, Ticket},
@@ -8,7 +10,6 @@ use pointsman::{
     record::Positions,
     route::Verdict,
 };
-use std::collections::BTreeMap;
 
 use crate::table_support::Db;
 
@@ -244,14 +245,16 @@ fn a_topic_that_was_made_again_stops_its_route(db: Db) {
     claim(&mut tables).unwrap();
     let mut batch = Batch::default();
     batch.at(41).row(0, &[V::Int(1), text("one")]).deliver(&mut tables, &targets).unwrap();
-    let topics = BTreeMap::from([("t".to_owned(), "another-id".to_owned())]);
-    let setback = tables.claim(&[t(0)], &topics, &mut |_| unreachable!()).unwrap_err();
+    let setback = tables.claim(&[t(0)], &topics("another-id"), &mut |_, _| unreachable!()).unwrap_err();
     assert_eq!(setback.remedy, Remedy::Stand);
-    assert!(setback.message.contains("`t`") && setback.help.contains("on_position_lost"), "{setback}");
+    assert!(setback.message.contains("topic t ") && setback.help.contains("on_position_lost"), "{setback}");
     let mut context = route();
     context.on_position_lost = OnPositionLost::Earliest;
     let mut tables = open(&db.config, context, &targets).unwrap();
-    assert_eq!(tables.claim(&[t(0)], &topics, &mut |_| unreachable!()).unwrap(), Positions::from([(t(0), 0)]));
+    assert_eq!(
+        tables.claim(&[t(0)], &topics("another-id"), &mut |_, _| unreachable!()).unwrap(),
+        Positions::from([(t(0), 0)])
+    );
     assert_eq!(db.texts("SELECT topic_id FROM pointsman_positions"), ["another-id"]);
 }
 

@@ -7,10 +7,11 @@ use pointsman::{
         Column, ColumnValue, Database, Dlq, OnConflict, OnPositionLost, OnTombstone, TableDestination, TableName,
     },
     destination::{
-        Destination, Tally, Ticket, Work,
+        Destination, Tally, Ticket, TopicInfos, Work,
         table::{RouteContext, Tables},
     },
     failure::{Failure, Setback, Stage},
+    kafka::TopicInfo,
     record::{OwnedRecord, Partition, Positions},
     route::{Op, Origin, Outcomes, RowRef, Span, TableTarget, Target, TargetColumn, Verdict},
     schema::Schema,
@@ -140,6 +141,7 @@ pub fn route() -> RouteContext {
         otherwise: None,
         on_position_lost: OnPositionLost::Stop,
         fk_wait: Duration::from_millis(300),
+        mark: "mark".into(),
     }
 }
 
@@ -305,6 +307,10 @@ pub fn claim(tables: &mut Tables) -> Result<Positions, Setback> {
 }
 
 pub fn claim_all(tables: &mut Tables, partitions: &[Partition]) -> Result<Positions, Setback> {
-    let topics = BTreeMap::from([("t".to_owned(), "topic-id".to_owned())]);
-    tables.claim(partitions, &topics, &mut |new| Ok(new.iter().map(|p| (p.clone(), 0)).collect()))
+    tables.claim(partitions, &topics("topic-id"), &mut |new, _| Ok(new.iter().map(|p| (p.clone(), 0)).collect()))
+}
+
+/// The topic `t` as the brokers would describe it, with this id.
+pub fn topics(id: &str) -> TopicInfos {
+    BTreeMap::from([("t".to_owned(), TopicInfo { id: Some(id.to_owned()), partitions: 1 })])
 }

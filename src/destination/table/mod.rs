@@ -31,7 +31,7 @@ pub use outbox::Bound;
 pub use relay::Relayed;
 pub use shape::Shape;
 
-use super::{Destination, Start, Tally, Ticket, Work};
+use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
 use crate::{
     config::{Database, Dlq, OnPositionLost},
     failure::{Cause, Setback},
@@ -41,7 +41,7 @@ use crate::{
 use letters::Letters;
 use link::Link;
 use pending::Pending;
-use positions::{Held, Owner};
+use positions::{Held, Owner, Stored};
 use refusals::{Class, Refusal};
 use rounds::{Rounds, Waits};
 use std::{
@@ -72,6 +72,8 @@ pub struct RouteContext {
     pub otherwise: Option<Dlq>,
     pub on_position_lost: OnPositionLost,
     pub fk_wait: Duration,
+    /// Tells one configuration of the route from another.
+    pub mark: String,
 }
 
 /// One worker's tables: all of one database.
@@ -241,7 +243,7 @@ impl Tables {
     fn try_claim(
         &mut self,
         partitions: &[Partition],
-        topics: &BTreeMap<String, String>,
+        topics: &TopicInfos,
         start: Start<'_>,
     ) -> Result<BTreeMap<Partition, Held>, Setback> {
         if self.link.is_none() {
@@ -250,12 +252,17 @@ impl Tables {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         let session = &mut *link.session;
         let stored = positions::stored(session, &self.owner).map_err(|r| r.setback(place))?;
-        let missing: Vec<Partition> = partitions.iter().filter(|p| !stored.contains_key(p)).cloned().collect();
-        let starts = if missing.is_empty() { Positions::new() } else { start(&missing)? };
-        let remade = remade(partitions, topics, &stored);
+        let then = |p: &Partition| stored.get(p).map(|s| s.topic_id.as_str());
+        let remade: Vec<_> = partitions.iter().filter(|p| made_anew(p, topics, then(p))).cloned().collect();
         if let (Some(partition), OnPositionLost::Stop) = (remade.first(), self.route.on_position_lost) {
-            return Err(made_again(partition, &self.route));
+            return Err(stands_made_anew(partition, &self.route.group));
         }
+        let tripped = |p: &&Partition| stored.get(p).is_some_and(|s| s.tripped == self.route.mark);
+        if let Some(partition) = partitions.iter().find(tripped) {
+            return Err(still_tripped(partition, &self.route.group));
+        }
+        let missing = partitions.iter().filter(|p| !stored.contains_key(p)).cloned();
+        let starts = starts(missing, &stored, topics, start)?;
         let claimed = session.begin().and_then(|()| {
             positions::restart(session, &self.owner, &remade)?;
             let held = positions::claim(session, &self.owner, partitions, &starts, topics)?;
@@ -299,35 +306,31 @@ fn judge(moves: &[(Partition, Held, i64)], standing: &BTreeMap<Partition, Held>)
     Ok(moves.iter().all(|(p, held, next)| now(p, held) == Some(*next)))
 }
 
-/// Partitions whose topic has another id than when their position was stored.
-fn remade(
-    partitions: &[Partition],
-    topics: &BTreeMap<String, String>,
-    stored: &BTreeMap<Partition, String>,
-) -> Vec<Partition> {
-    let other = |p: &&Partition| match (topics.get(&*p.topic), stored.get(p)) {
-        (Some(now), Some(then)) => !now.is_empty() && !then.is_empty() && now != then,
-        _ => false,
-    };
-    partitions.iter().filter(other).cloned().collect()
-}
-
-fn made_again(partition: &Partition, route: &RouteContext) -> Setback {
-    let message = format!(
-        "topic `{}` was deleted and made again since group `{}` stored its position in {partition}",
-        partition.topic, route.group
-    );
-    let help = "set `on_position_lost = \"earliest\"` to begin the new topic at its beginning";
-    Setback::stand(Cause::Broker, message, help)
+/// Where these partitions begin, which have no position. Where the group is new to a topic, each of its partitions gets its
+/// start at once: one that has no position later on is one by which the topic has grown.
+fn starts(
+    missing: impl Iterator<Item = Partition>,
+    stored: &BTreeMap<Partition, Stored>,
+    topics: &TopicInfos,
+    start: Start<'_>,
+) -> Result<Positions, Setback> {
+    let begun: BTreeSet<&str> = stored.keys().map(|p| &*p.topic).collect();
+    let (grown, new): (Vec<_>, Vec<_>) = missing.partition(|p| begun.contains(&*p.topic));
+    let mut starts = Positions::new();
+    if !grown.is_empty() {
+        starts.extend(start(&grown, Begin::NewPartitions)?);
+    }
+    if !new.is_empty() {
+        let count = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
+        let beside = new.iter().flat_map(|p| (0..count(&p.topic)).map(|id| Partition { topic: p.topic.clone(), id }));
+        let all: BTreeSet<Partition> = beside.chain(new.iter().cloned()).collect();
+        starts.extend(start(&all.into_iter().collect::<Vec<_>>(), Begin::NewGroup)?);
+    }
+    Ok(starts)
 }
 
 impl Destination for Tables {
-    fn claim(
-        &mut self,
-        partitions: &[Partition],
-        topics: &BTreeMap<String, String>,
-        start: Start<'_>,
-    ) -> Result<Positions, Setback> {
+    fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
         self.abort()?;
         let mut sorted = partitions.to_vec();
         sorted.sort();
@@ -347,6 +350,17 @@ impl Destination for Tables {
         let positions = claimed.iter().map(|(p, held)| (p.clone(), held.next)).collect();
         self.held.extend(claimed);
         Ok(positions)
+    }
+
+    fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
+        if self.link.is_none() {
+            self.connect()?;
+        }
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        let stored = positions::stored(&mut *link.session, &self.owner);
+        let mut stored = stored.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)?;
+        stored.retain(|p, s| partitions.contains(p) && !made_anew(p, topics, Some(&s.topic_id)));
+        Ok(stored.into_iter().map(|(p, s)| (p, s.next)).collect())
     }
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
@@ -408,6 +422,17 @@ impl Destination for Tables {
         }
         self.transaction = Transaction::default();
         Ok(())
+    }
+
+    fn trip(&mut self) -> Result<(), Setback> {
+        self.abort()?;
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        let session = &mut *link.session;
+        let tripped = session
+            .begin()
+            .and_then(|()| positions::trip(session, &self.owner, &self.held, &self.route.mark))
+            .and_then(|()| session.commit());
+        tripped.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)
     }
 
     fn abort(&mut self) -> Result<(), Setback> {

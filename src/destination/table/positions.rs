@@ -6,7 +6,7 @@ use super::{
     session::{Session, Value},
 };
 use crate::{
-    destination::Tally,
+    destination::{Tally, TopicInfos},
     record::{Partition, Positions},
 };
 use std::collections::BTreeMap;
@@ -46,17 +46,31 @@ pub(super) fn create(dialect: Dialect) -> String {
             topic_id TEXT NOT NULL, owner_epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL,
             consumed BIGINT NOT NULL DEFAULT 0, delivered BIGINT NOT NULL DEFAULT 0,
             filtered BIGINT NOT NULL DEFAULT 0, dead_lettered BIGINT NOT NULL DEFAULT 0,
-            updated_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+            updated_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP, tripped TEXT,
             PRIMARY KEY (cluster_id, consumer_group, topic, partition))"
     )
 }
 
-/// The partitions in which the group has a position, each with its topic's id when that was stored.
-pub(super) fn stored(session: &mut dyn Session, owner: &Owner) -> Result<BTreeMap<Partition, String>, Refusal> {
-    let sql = "SELECT topic, partition, topic_id FROM pointsman_positions
+/// A position, and its topic's id when that was stored.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub next: i64,
+    pub topic_id: String,
+    /// The mark of the configuration under which the breaker stopped the route; empty where it did not.
+    pub tripped: String,
+}
+
+/// The positions that the group has.
+pub(super) fn stored(session: &mut dyn Session, owner: &Owner) -> Result<BTreeMap<Partition, Stored>, Refusal> {
+    let sql = "SELECT topic, partition, topic_id, next_offset, tripped FROM pointsman_positions
         WHERE cluster_id = $1 AND consumer_group = $2";
     let rows = session.fetch(sql, &owner.values())?;
-    Ok(rows.iter().filter_map(|row| Some((partition(row)?, row.get(2)?.text().to_owned()))).collect())
+    let stored = |row: &Vec<Value>| Stored {
+        next: row[3].int(),
+        topic_id: row[2].text().to_owned(),
+        tripped: row[4].text().to_owned(),
+    };
+    Ok(rows.iter().filter_map(|row| Some((partition(row)?, stored(row)))).collect())
 }
 
 /// Takes these partitions: those without a position get theirs first. Inside a transaction.
@@ -65,9 +79,9 @@ pub(super) fn claim(
     owner: &Owner,
     partitions: &[Partition],
     starts: &Positions,
-    topics: &BTreeMap<String, String>,
+    topics: &TopicInfos,
 ) -> Result<BTreeMap<Partition, Held>, Refusal> {
-    let id = |p: &Partition| Value::Text(topics.get(&*p.topic).cloned().unwrap_or_default());
+    let id = |p: &Partition| Value::Text(topics.get(&*p.topic).and_then(|info| info.id.clone()).unwrap_or_default());
     let starts: Vec<_> = starts.iter().collect();
     for chunk in starts.chunks(CHUNK) {
         let (list, values) =
@@ -86,7 +100,7 @@ pub(super) fn claim(
         let (list, values) = listed(owner, chunk.iter().map(|p| (p, vec![id(p)])), &["TEXT"]);
         let sql = format!(
             "UPDATE pointsman_positions AS p SET owner_epoch = p.owner_epoch + 1, updated_at = CURRENT_TIMESTAMP,
-                topic_id = CASE WHEN v.column3 = '' THEN p.topic_id ELSE v.column3 END
+                tripped = NULL, topic_id = CASE WHEN v.column3 = '' THEN p.topic_id ELSE v.column3 END
             FROM ({list}) AS v
             WHERE p.cluster_id = $1 AND p.consumer_group = $2 AND p.topic = v.column1 AND p.partition = v.column2
             RETURNING topic, partition, next_offset, owner_epoch"
@@ -98,6 +112,24 @@ pub(super) fn claim(
         }
     }
     Ok(held)
+}
+
+/// Notes that the breaker stopped the route under the configuration of this mark.
+pub(super) fn trip(
+    session: &mut dyn Session,
+    owner: &Owner,
+    held: &BTreeMap<Partition, Held>,
+    mark: &str,
+) -> Result<(), Refusal> {
+    for (p, held) in held {
+        let mut values = owner.values();
+        values.extend([Value::Text(p.topic.to_string()), Value::Int(p.id.into()), Value::Int(held.epoch)]);
+        values.push(Value::Text(mark.to_owned()));
+        let sql = "UPDATE pointsman_positions SET tripped = $6
+            WHERE cluster_id = $1 AND consumer_group = $2 AND topic = $3 AND partition = $4 AND owner_epoch = $5";
+        session.execute(sql, &values)?;
+    }
+    Ok(())
 }
 
 /// Puts positions of topics that were made again to the beginning.

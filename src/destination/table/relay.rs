@@ -5,17 +5,13 @@
 
 use super::{Bound, Tables};
 use crate::{
-    destination::{Destination, Start, Tally, Ticket, Work},
+    destination::{Destination, Start, Tally, Ticket, TopicInfos, Work},
     failure::{Cause, Setback},
     kafka::{NotTaken, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Letters relayed at a time.
 const ROUND: usize = 1_000;
@@ -97,18 +93,23 @@ impl Relayed {
 }
 
 impl Destination for Relayed {
-    fn claim(
-        &mut self,
-        partitions: &[Partition],
-        topics: &BTreeMap<String, String>,
-        start: Start<'_>,
-    ) -> Result<Positions, Setback> {
+    fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
         let positions = self.tables.claim(partitions, topics, start)?;
         self.claimed = partitions.to_vec();
         // What a predecessor left.
         self.owed = true;
         self.relay()?;
         Ok(positions)
+    }
+
+    fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
+        self.relay()?;
+        let mut stored = self.tables.stored(partitions, topics)?;
+        // Others' letters too: their owners relay them.
+        for waiting in self.tables.outbox_take(partitions, ROUND)? {
+            stored.remove(&waiting.origin);
+        }
+        Ok(stored)
     }
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
@@ -129,6 +130,10 @@ impl Destination for Relayed {
             tracing::warn!(route = self.telemetry.name(), "{setback}");
         }
         Ok(())
+    }
+
+    fn trip(&mut self) -> Result<(), Setback> {
+        self.tables.trip()
     }
 
     fn abort(&mut self) -> Result<(), Setback> {

@@ -3,10 +3,10 @@
 //! One producer a worker. Exactly once: one Kafka transaction holds the records, their dead letters and the group's
 //! positions. At least once: no transaction; positions are committed once everything before them is acknowledged.
 //!
-//! A record that the broker refuses spoils its whole transaction, so what can be known beforehand (the topic's largest
-//! message, the keys that a compacted topic needs) is refused here. What only the broker knows goes like this: abort;
-//! read again, and send the records of the refused batches one at a time; the one that is refused alone is at fault,
-//! and at the third reading it is a dead letter.
+//! A record that the broker refuses spoils its whole produce batch and transaction, so what can be known beforehand (the
+//! topic's largest message, the keys that a compacted topic needs) is refused here. What only the broker knows goes like
+//! this: abort; read again, and send the records of the refused batches one at a time; those that are refused alone are
+//! at fault, and become dead letters: at the next reading where a transaction is spoilt, at once where there is none.
 
 mod facts;
 mod letters;
@@ -15,11 +15,11 @@ mod send;
 pub use facts::{TopicFacts, fitted, missing};
 pub use send::{is_of_record, record_size, refused_failure};
 
-use super::{Destination, Start, Tally, Ticket, Work};
+use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
 use crate::{
-    config::Delivery,
-    failure::{Cause, Failure, Setback},
-    kafka::{Consumer, Fault, Kind, Note, Producer},
+    config::{Delivery, OnPositionLost},
+    failure::{Cause, Failure, Remedy, Setback},
+    kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions, Records},
     route::Target,
 };
@@ -36,6 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Letters {
     pub route: String,
+    pub group: String,
     /// As verdicts number them.
     pub cases: Vec<String>,
     pub dead: DeadLetters,
@@ -51,6 +52,14 @@ pub enum DeadLetters {
     Discard,
 }
 
+/// On what terms positions are claimed.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub on_position_lost: OnPositionLost,
+    /// Tells one configuration of the route from another.
+    pub mark: String,
+}
+
 /// A record's origin, by which it is recognised when it is read again.
 type Origin = (Partition, i64);
 
@@ -63,12 +72,16 @@ pub struct Topics {
     targets: Arc<[Target]>,
     /// Of every topic that is written to.
     facts: HashMap<String, TopicFacts>,
-    /// What is noted beside each committed position: the topic's id.
+    terms: Terms,
+    claimed: Vec<Partition>,
+    /// What is noted beside each committed position.
     notes: BTreeMap<String, Note>,
     /// Whether the producer has fenced its predecessors.
     ready: bool,
     /// Whether a transaction is open.
     open: bool,
+    /// Records that must not be sent were among those of this transaction: it is to be written again without them.
+    spoilt: bool,
     /// What has been written and not yet settled: letters need the originals.
     works: Vec<Work>,
     tally: Tally,
@@ -88,6 +101,7 @@ impl Topics {
         letters: Letters,
         targets: Arc<[Target]>,
         facts: HashMap<String, TopicFacts>,
+        terms: Terms,
     ) -> Topics {
         Topics {
             consumer,
@@ -96,9 +110,12 @@ impl Topics {
             letters,
             targets,
             facts,
+            terms,
+            claimed: Vec::new(),
             notes: BTreeMap::new(),
             ready: false,
             open: false,
+            spoilt: false,
             works: Vec::new(),
             tally: Tally::default(),
             refused: Vec::new(),
@@ -126,30 +143,35 @@ impl Topics {
         flushed.map_err(|fault| self.failed(fault))
     }
 
-    /// Exactly once, after a refusal: which records to look at when they are read again.
+    /// After a refusal: which records to look at when they are read again.
     fn suspect(&mut self) -> Setback {
         let mut told = None;
         for (tag, fault) in std::mem::take(&mut self.refused) {
             // What was purged, or failed because its transaction had, says nothing of the record.
-            if send::is_of_record(&fault)
-                && let Some(origin) = self.origin(tag)
-            {
-                if self.suspects.contains(&origin) {
-                    self.condemned.insert(origin, send::refused_failure(&fault));
-                } else {
-                    self.suspects.insert(origin);
-                }
-                let singly = format!("the brokers refused records, which are now looked at singly: {fault}");
-                told = Some(Setback::retry(Cause::Fenced, singly));
-            } else {
+            if !send::is_of_record(&fault) {
                 told.get_or_insert_with(|| fault.into());
+                continue;
             }
+            let Some(origin) = self.origin(tag) else { continue };
+            self.suspects.insert(origin);
+            let singly = format!("the brokers refused records, which are now looked at singly: {fault}");
+            told = Some(Setback::retry(Cause::Fenced, singly));
         }
         told.unwrap_or_else(|| Setback::retry(Cause::Broker, "the brokers refused records"))
     }
 
+    /// A failure in the middle of sending: a refusal is told where one is behind it.
+    fn behind(&mut self, setback: Setback) -> Setback {
+        let refused = |t: &Topics| t.refused.iter().any(|(_, f)| send::is_of_record(f));
+        if setback.remedy == Remedy::Retry && self.flush().is_ok() && refused(self) {
+            return self.suspect();
+        }
+        setback
+    }
+
     fn forget(&mut self) {
         self.open = false;
+        self.spoilt = false;
         self.works.clear();
         self.tally = Tally::default();
         self.refused.clear();
@@ -163,32 +185,52 @@ impl Topics {
 }
 
 impl Destination for Topics {
-    fn claim(
-        &mut self,
-        partitions: &[Partition],
-        topics: &BTreeMap<String, String>,
-        start: Start<'_>,
-    ) -> Result<Positions, Setback> {
+    fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
         self.forget();
         if self.exactly_once() && !self.ready {
             self.producer.init_transactions(DEADLINE)?;
             self.ready = true;
         }
-        let note = |id: &String| Note { topic_id: Some(id.clone()) };
-        self.notes = topics.iter().map(|(topic, id)| (topic.clone(), note(id))).collect();
-        let mut positions = Positions::new();
-        for (partition, committed) in self.consumer.committed(partitions, DEADLINE)? {
-            self.same_topic(&partition, committed.note.as_ref())?;
-            positions.insert(partition, committed.offset);
+        let mut committed = self.consumer.committed(partitions, DEADLINE)?;
+        let remade: Vec<_> =
+            partitions.iter().filter(|p| another_topic(p, topics, committed.get(p))).cloned().collect();
+        if let (Some(partition), OnPositionLost::Stop) = (remade.first(), self.terms.on_position_lost) {
+            return Err(stands_made_anew(partition, &self.letters.group));
         }
-        let absent: Vec<_> = partitions.iter().filter(|p| !positions.contains_key(p)).cloned().collect();
-        if !absent.is_empty() {
-            let begins = start(&absent)?;
-            // Stored at once: `latest`, resolved again after a crash, would skip what came in between.
-            self.consumer.commit(&begins, &self.notes)?;
-            positions.extend(begins);
+        let mark = Some(&self.terms.mark);
+        let tripped = |c: &Committed| c.note.as_ref().is_some_and(|n| n.tripped.as_ref() == mark);
+        if let Some((partition, _)) = committed.iter().find(|(_, c)| tripped(c)) {
+            return Err(still_tripped(partition, &self.letters.group));
+        }
+        self.claimed = partitions.to_vec();
+        committed.retain(|p, _| !remade.contains(p));
+        let absent: Vec<_> =
+            partitions.iter().filter(|p| !committed.contains_key(p) && !remade.contains(p)).cloned().collect();
+        let begun = self.begun(topics, &committed, &absent)?;
+        let note = |(name, info): (&String, &TopicInfo)| {
+            let partitions = Some(begun.get(name).copied().unwrap_or(info.partitions));
+            (name.clone(), Note { topic_id: info.id.clone(), partitions, tripped: None })
+        };
+        self.notes = topics.iter().map(note).collect();
+        let mut positions: Positions = committed.into_iter().map(|(p, c)| (p, c.offset)).collect();
+        let (mut grown, new): (Vec<_>, Vec<_>) =
+            absent.into_iter().partition(|p| begun.get(&*p.topic).is_some_and(|n| p.id >= *n));
+        grown.extend(remade);
+        for (partitions, why) in [(new, Begin::NewGroup), (grown, Begin::NewPartitions)] {
+            if !partitions.is_empty() {
+                let begins = start(&partitions, why)?;
+                // Stored at once: `latest`, resolved again after a crash, would skip what came in between.
+                self.consumer.commit(&begins, &self.notes)?;
+                positions.extend(begins);
+            }
         }
         Ok(positions)
+    }
+
+    fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
+        let mut committed = self.consumer.committed(partitions, DEADLINE)?;
+        committed.retain(|p, c| !another_topic(p, topics, Some(c)));
+        Ok(committed.into_iter().map(|(p, c)| (p, c.offset)).collect())
     }
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
@@ -200,10 +242,11 @@ impl Destination for Topics {
     fn settle(&mut self) -> Result<Tally, Setback> {
         self.flush()?;
         if !self.refused.is_empty() {
-            if self.exactly_once() {
-                return Err(self.suspect());
-            }
-            self.letter_refused()?;
+            return Err(self.suspect());
+        }
+        if self.spoilt {
+            let again = "records that the brokers refuse were found; the transaction is written again without them";
+            return Err(Setback::retry(Cause::Fenced, again));
         }
         self.works.clear();
         Ok(std::mem::take(&mut self.tally))
@@ -211,7 +254,10 @@ impl Destination for Topics {
 
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback> {
         if !self.exactly_once() {
-            return Ok(self.consumer.commit(&ticket.positions, &self.notes)?);
+            self.consumer.commit(&ticket.positions, &self.notes)?;
+            self.suspects.clear();
+            self.condemned.clear();
+            return Ok(());
         }
         let group = ticket.group.ok_or_else(|| {
             Setback::retry(Cause::Fenced, "the group is rebalancing: this worker has no place in it to commit for")
@@ -233,6 +279,15 @@ impl Destination for Topics {
         Ok(())
     }
 
+    fn trip(&mut self) -> Result<(), Setback> {
+        self.abort()?;
+        let committed = self.consumer.committed(&self.claimed, DEADLINE)?;
+        let positions = committed.into_iter().map(|(p, c)| (p, c.offset)).collect();
+        let mut notes = self.notes.clone();
+        notes.values_mut().for_each(|note| note.tripped = Some(self.terms.mark.clone()));
+        Ok(self.consumer.commit(&positions, &notes)?)
+    }
+
     fn abort(&mut self) -> Result<(), Setback> {
         let open = self.open;
         self.forget();
@@ -251,19 +306,27 @@ impl Destination for Topics {
 }
 
 impl Topics {
-    /// A position is of the topic that had this name when it was committed: one that was deleted and made again
-    /// holds other records at the same offsets.
-    fn same_topic(&self, partition: &Partition, noted: Option<&Note>) -> Result<(), Setback> {
-        let now = self.notes.get(&*partition.topic).and_then(|n| n.topic_id.as_ref());
-        let then = noted.and_then(|n| n.topic_id.as_ref());
-        if now.is_none() || then.is_none() || now == then {
-            return Ok(());
+    /// How many partitions each topic had when the group began with it, as the notes beside its positions tell. Other
+    /// workers' partitions are only looked at for those that have no position.
+    fn begun(
+        &self,
+        topics: &TopicInfos,
+        committed: &BTreeMap<Partition, Committed>,
+        absent: &[Partition],
+    ) -> Result<BTreeMap<String, i32>, Setback> {
+        let of = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
+        let asked: BTreeSet<&Arc<str>> = absent.iter().map(|p| &p.topic).collect();
+        let others: Vec<_> =
+            asked.into_iter().flat_map(|t| (0..of(t)).map(|id| Partition { topic: t.clone(), id })).collect();
+        let mut begun = BTreeMap::new();
+        for (partition, c) in committed.clone().into_iter().chain(self.consumer.committed(&others, DEADLINE)?) {
+            let noted = c.note.as_ref().and_then(|n| n.partitions);
+            if let Some(n) = noted.filter(|_| !another_topic(&partition, topics, Some(&c))) {
+                let least = begun.entry(partition.topic.to_string()).or_insert(n);
+                *least = n.min(*least);
+            }
         }
-        Err(Setback::stand(
-            Cause::Broker,
-            format!("{partition}: the topic was deleted and made again since its position was committed"),
-            "delete the group's committed offsets, so that the route begins at its start in the new topic",
-        ))
+        Ok(begun)
     }
 
     fn origin(&self, tag: usize) -> Option<Origin> {
@@ -274,4 +337,10 @@ impl Topics {
             (Partition::new(r.topic, r.partition), r.offset)
         })
     }
+}
+
+/// Whether this position is one of an earlier topic of the same name.
+fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
+    let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
+    made_anew(partition, topics, then)
 }

@@ -1,6 +1,6 @@
 //! A batch to the producer: rows, letters, and what is refused before it is sent.
 
-use super::{DeadLetters, Topics, letters::LetterHeaders};
+use super::{DEADLINE, DeadLetters, Origin, Topics, letters::LetterHeaders};
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
     kafka::{Code, Fault, NotTaken, Outgoing},
@@ -39,11 +39,27 @@ pub fn refused_failure(fault: &Fault) -> Failure {
     Failure::new(stage, code, fault.message.clone())
 }
 
+/// A letter must fit its topic: nothing can be done about one that does not but by a person.
+pub(super) fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Setback {
+    Setback::stand(
+        Cause::Broker,
+        format!("{partition} offset {offset}: the dead-letter topic refuses its letter: {}", fault.message),
+        "the dead-letter topic has to take what its source takes: raise its max.message.bytes, and let its cleanup.policy \
+         be delete; then restart",
+    )
+}
+
 impl Topics {
     /// Produces everything of a work, in the order of its records.
     pub(super) fn send(&mut self, index: usize) -> Result<(), Setback> {
         // Taken out while it is sent: the producer and the tally are borrowed beside it.
         let work = std::mem::replace(&mut self.works[index], empty());
+        let sent = self.send_records(index, &work);
+        self.works[index] = work;
+        sent.map_err(|setback| self.behind(setback))
+    }
+
+    fn send_records(&mut self, index: usize, work: &super::Work) -> Result<(), Setback> {
         let mut next = 0;
         let mut partition: Option<Partition> = None;
         for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
@@ -58,13 +74,12 @@ impl Topics {
             }
             self.tally.note(&at, verdict);
             match verdict {
-                Verdict::Delivered { case } => self.deliver(index, &work, begin..next, &record, &at, *case)?,
+                Verdict::Delivered { case } => self.deliver(index, work, begin..next, &record, &at, *case)?,
                 Verdict::Filtered => {}
                 Verdict::Dead { case, failure } => self.letter(tag(index, i), &record, *case, failure)?,
                 Verdict::Apart(failure) => self.set_apart(tag(index, i), &record, failure)?,
             }
         }
-        self.works[index] = work;
         Ok(())
     }
 
@@ -95,7 +110,9 @@ impl Topics {
         }
         let alone = !self.suspects.is_empty() && self.suspects.contains(&origin);
         if alone {
-            self.flush()?;
+            self.by_itself()?;
+        } else if self.spoilt {
+            return Ok(());
         }
         for row in rows {
             let Target::Topic(target) = &targets[row.target as usize] else { continue };
@@ -111,10 +128,46 @@ impl Topics {
                 tag,
             })?;
         }
-        if alone {
-            self.flush()?;
+        if !alone {
+            return Ok(());
         }
-        Ok(())
+        self.flush()?;
+        match self.refused.first() {
+            Some((_, fault)) if is_of_record(fault) => {
+                let failure = refused_failure(fault);
+                self.condemn(origin, tag, record, case, failure)
+            }
+            Some((_, fault)) => Err(fault.clone().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for what was sent before, so that what is said next is about the next record alone.
+    fn by_itself(&mut self) -> Result<(), Setback> {
+        self.flush()?;
+        self.refused.first().map_or(Ok(()), |(_, fault)| Err(fault.clone().into()))
+    }
+
+    /// A record was refused alone. Its transaction is spoilt: another one goes on looking at the other suspects, and is
+    /// then given up too, so that everything is written again, with this record's letter.
+    fn condemn(
+        &mut self,
+        origin: Origin,
+        tag: usize,
+        record: &Record<'_>,
+        case: u16,
+        failure: Failure,
+    ) -> Result<(), Setback> {
+        self.refused.clear();
+        if !self.exactly_once() {
+            self.tally.refuse(&origin.0, Some(case), &failure);
+            return self.letter(tag, record, Some(case), &failure);
+        }
+        self.condemned.insert(origin, failure);
+        self.spoilt = true;
+        self.producer.abort(DEADLINE, |_, _| ())?;
+        self.open = false;
+        self.begin()
     }
 
     /// What can be known of a record that its topic will not take.
@@ -193,6 +246,11 @@ impl Topics {
         }
         // Its source's partition where the topic has it, else its key decides.
         let fits = self.facts.get(topic).is_some_and(|f| record.partition < f.partitions);
+        let origin = (Partition::new(record.topic, record.partition), record.offset);
+        let alone = self.suspects.contains(&origin);
+        if alone {
+            self.by_itself()?;
+        }
         self.produce(&Outgoing {
             topic,
             partition: fits.then_some(record.partition),
@@ -201,7 +259,14 @@ impl Topics {
             headers: &headers,
             timestamp: record.timestamp,
             tag,
-        })
+        })?;
+        if alone {
+            self.flush()?;
+        }
+        match self.refused.first() {
+            Some((_, fault)) if alone && is_of_record(fault) => Err(letter_refused(&origin, fault)),
+            _ => Ok(()),
+        }
     }
 
     /// Hands a record to the producer; waits while its queue is full.
@@ -221,35 +286,6 @@ impl Topics {
             };
             return Err(self.failed(fault));
         }
-    }
-
-    /// At least once: what was refused in a batch is sent again alone, and lettered if it is refused alone too.
-    pub(super) fn letter_refused(&mut self) -> Result<(), Setback> {
-        let mut again: Vec<usize> = std::mem::take(&mut self.refused).into_iter().map(|(tag, _)| tag).collect();
-        again.sort_unstable();
-        again.dedup();
-        for tag in again {
-            let (index, i) = untag(tag);
-            let work = std::mem::replace(&mut self.works[index], empty());
-            let record = work.batch.get(i);
-            let at = Partition::new(record.topic, record.partition);
-            let first = work.outcomes.rows.partition_point(|r| (r.record as usize) < i);
-            let last = work.outcomes.rows.partition_point(|r| (r.record as usize) <= i);
-            let Verdict::Delivered { case } = work.outcomes.verdicts[i] else {
-                return Err(Setback::retry(Cause::Broker, format!("the brokers refuse a dead letter of {at}")));
-            };
-            self.suspects.insert((at.clone(), record.offset));
-            self.deliver(index, &work, first..last, &record, &at, case)?;
-            if let Some((_, fault)) = std::mem::take(&mut self.refused).into_iter().next() {
-                let failure = refused_failure(&fault);
-                self.tally.refuse(&at, Some(case), &failure);
-                self.letter(tag, &record, Some(case), &failure)?;
-                self.flush()?;
-            }
-            self.suspects.clear();
-            self.works[index] = work;
-        }
-        Ok(())
     }
 }
 

@@ -71,20 +71,25 @@ fn carry_out(options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
     let differences = account::differences(&owed, &board);
     say(&show::routes(&world.plan, &owed, &board));
     say(&show::verdict(&differences, account::total(&owed), took));
-    if differences.is_empty() {
-        say(&rows::samples(runtime, &world.plan)?);
-        say(&show::closing(&world.folder, started.pages.as_deref(), options.keep_running));
+    match rows::samples(runtime, &world.plan) {
+        Ok(rows) => say(&rows),
+        Err(setback) => complain(&setback),
     }
+    say(&show::closing(&world.folder, started.pages.as_deref(), options.keep_running));
     if let Some(leave) = leave {
         runtime.block_on(tokio::signal::ctrl_c()).map_err(|e| {
             Setback::stand(Cause::Host, format!("signals cannot be listened for: {e}"), "leave out --keep-running")
         })?;
         standing = leave();
     }
-    for (route, setback) in standing {
-        complain(&Setback { message: format!("route {route}: {}", setback.message), ..setback });
+    for (route, setback) in &standing {
+        complain(&Setback { message: format!("route {route}: {}", setback.message), ..setback.clone() });
     }
-    Ok(if differences.is_empty() { Exit::Done } else { Exit::Findings })
+    Ok(match (differences.is_empty(), standing.is_empty()) {
+        (true, true) => Exit::Done,
+        (true, false) => Exit::Environment,
+        (false, _) => Exit::Findings,
+    })
 }
 
 /// Shows how far the routes are, until every record is accounted for or it is plain that some never will be.

@@ -49,8 +49,9 @@ const SAMPLES: &[Sample] = &[
 
 /// Rows of each table.
 const SHOWN: usize = 2;
-/// Characters of a value.
+/// Characters of a value, and of a line: a terminal's usual width.
 const WIDTH: usize = 44;
+const LINE: usize = 80;
 
 /// How many rows each table has, and its first ones as text.
 pub fn samples(runtime: &Runtime, plan: &Plan) -> Result<String, Setback> {
@@ -82,16 +83,16 @@ impl Sample {
         let row = values.join(" || char(31) || ");
         let sql = AssertSqlSafe(format!("SELECT {row} FROM \"{table}\" WHERE {that} LIMIT {SHOWN}"));
         let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(connection).await?;
-        columns.extend(rows.iter().map(|row| row.split('\u{1f}').map(shortened).collect()));
+        columns.extend(rows.iter().map(|row| row.split('\u{1f}').map(|value| shortened(value, WIDTH)).collect()));
         Ok(format!("  {table}, {count} rows\n{}", aligned(&columns)))
     }
 }
 
-fn shortened(value: &str) -> String {
-    if value.chars().count() <= WIDTH {
+fn shortened(value: &str, width: usize) -> String {
+    if value.chars().count() <= width {
         return value.to_owned();
     }
-    value.chars().take(WIDTH - 1).chain(['…']).collect()
+    value.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// Rows with their cells below each other.
@@ -102,7 +103,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for row in rows {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "    {}", cells.join("  ").trim_end());
+        let _ = writeln!(text, "{}", shortened(format!("    {}", cells.join("  ")).trim_end(), LINE));
     }
     text
 }

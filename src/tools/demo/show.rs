@@ -26,15 +26,15 @@ Everything is in {}
 /// What each route did, and why it refused what it refused.
 pub fn routes(plan: &Plan, owed: &[Owed], board: &[RouteView]) -> String {
     let mut text = format!(
-        "{:<17} {:<21} {:>9} = {:>9} + {:>9} + {:>12}\n",
-        "ROUTE", "READS", "CONSUMED", "DELIVERED", "FILTERED", "DEAD LETTERS"
+        "{:<16} {:<20} {:>8} = {:>9} + {:>8} + {:>7}\n",
+        "ROUTE", "READS", "CONSUMED", "DELIVERED", "FILTERED", "DEAD"
     );
     let mut sum = Counts::default();
     let mut line = |name: &str, reads: &str, c: Counts| {
         let [consumed, delivered, filtered, dead] =
             [c.consumed(), c.delivered, c.filtered, c.dead_lettered].map(thousands);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<17} {reads:<21} {consumed:>9} = {delivered:>9} + {filtered:>9} + {dead:>12}");
+        let _ = writeln!(text, "{name:<16} {reads:<20} {consumed:>8} = {delivered:>9} + {filtered:>8} + {dead:>7}");
     };
     for o in owed {
         let counts = account::view(board, o.route).map(|v| v.counts).unwrap_or_default();
@@ -52,8 +52,8 @@ pub fn routes(plan: &Plan, owed: &[Owed], board: &[RouteView]) -> String {
         let _ = writeln!(text, "{} -> {place}", o.route);
         let mut reasons: Vec<_> = view.failures.iter().map(|((s, c), n)| format!("{}/{c} {n}", s.name())).collect();
         reasons.sort();
-        for row in reasons.chunks(4) {
-            let cells: Vec<_> = row.iter().map(|r| format!("{r:<32}")).collect();
+        for row in reasons.chunks(2) {
+            let cells: Vec<_> = row.iter().map(|r| format!("{r:<38}")).collect();
             let _ = writeln!(text, "  {}", cells.concat().trim_end());
         }
     }

@@ -1,6 +1,6 @@
 //! The real command in a folder of a test's own.
 
-use super::unique;
+use super::{bootstrap_servers, unique};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -28,6 +28,11 @@ pub struct Running {
     /// What it writes: two files, so that it never waits for a reader.
     stdout: PathBuf,
     stderr: PathBuf,
+}
+
+/// How a routes.toml begins, up to `[kafka]`'s servers.
+pub fn head(app: &str) -> String {
+    format!("version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{}\"\n", bootstrap_servers())
 }
 
 impl Project {
@@ -80,10 +85,20 @@ impl Project {
 
     /// Starts `pointsman` with variables of this command's own.
     pub fn spawn_with(&self, arguments: &[&str], own: &[(String, String)]) -> Running {
+        self.start(Command::new(env!("CARGO_BIN_EXE_pointsman")).args(arguments), own)
+    }
+
+    /// Starts `pointsman` from a shell that has done something before: `ulimit -n 100; exec`.
+    pub fn spawn_in_shell(&self, before: &str, arguments: &[&str]) -> Running {
+        let script = format!("{before} \"$@\"");
+        let program = ["-c", &script, "sh", env!("CARGO_BIN_EXE_pointsman")];
+        self.start(Command::new("sh").args(program).args(arguments), &[])
+    }
+
+    fn start(&self, command: &mut Command, own: &[(String, String)]) -> Running {
         let output = self.folder.join(unique("output"));
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().chain(own).map(|(n, v)| (n, v)));
+        command.current_dir(&self.folder).envs(self.variables.iter().chain(own).map(|(n, v)| (n, v)));
         command.stdin(Stdio::null()).stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Running { child: command.spawn().unwrap(), stdout, stderr }
     }

@@ -1,9 +1,9 @@
 //! Topics of a test's own: made, filled, and read to their end.
 
-use super::{block_on, services};
+use super::{block_on, services, wait_until};
 use rdkafka::{
     ClientConfig, Message as _, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
@@ -105,12 +105,62 @@ fn config(servers: &str) -> ClientConfig {
 
 /// Makes a topic, and waits until it has its leaders.
 pub fn create_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
-    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     topic.config = settings.to_vec();
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    let made = block_on(admin.create_topics([&topic], &options)).unwrap();
+    let made = block_on(admin().create_topics([&topic], &patiently())).unwrap();
     assert_eq!(made, [Ok(name.to_owned())]);
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    client().create().unwrap()
+}
+
+fn patiently() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(PATIENCE))
+}
+
+/// Gives a topic more partitions: so many in all.
+pub fn grow_topic(name: &str, partitions: usize) {
+    let grown = block_on(admin().create_partitions([&NewPartitions::new(name, partitions)], &patiently())).unwrap();
+    assert_eq!(grown, [Ok(name.to_owned())]);
+    wait_until("the new partitions have leaders", PATIENCE, || partitions_of(name) == partitions);
+}
+
+/// Changes a topic's settings: these, and no others of its own.
+pub fn alter_topic(name: &str, settings: &[(&str, &str)]) {
+    let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
+    for (setting, value) in settings {
+        change = change.set(setting, value);
+    }
+    assert!(block_on(admin().alter_configs([&change], &patiently())).unwrap()[0].is_ok());
+}
+
+/// Deletes a topic, and waits until it is gone.
+pub fn delete_topic(name: &str) {
+    assert_eq!(block_on(admin().delete_topics(&[name], &patiently())).unwrap(), [Ok(name.to_owned())]);
+    wait_until("the topic is gone", PATIENCE, || partitions_of(name) == 0);
+}
+
+fn partitions_of(topic: &str) -> usize {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    found.map_or(0, |t| t.partitions().iter().filter(|p| p.leader() >= 0).count())
+}
+
+/// The sum of a topic's end offsets: how far its writers are, transactions' markers included. Quick, for polling.
+pub fn ends_of_topic(topic: &str) -> u64 {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+    let ends = metadata.topics()[0].partitions().iter();
+    ends.map(|p| consumer.fetch_watermarks(topic, p.id(), PATIENCE).unwrap().1 as u64).sum()
+}
+
+/// How many members a consumer group has.
+pub fn members_of(group: &str) -> usize {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let groups = consumer.fetch_group_list(Some(group), PATIENCE).unwrap();
+    groups.groups().iter().map(|g| g.members().len()).sum()
 }
 
 /// Produces records in their order and waits until each is acknowledged.

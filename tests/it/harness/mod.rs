@@ -10,8 +10,11 @@ mod postgres;
 mod registry;
 mod services;
 
-pub use command::{Finished, Project, Running};
-pub use kafka::{Broker, Message, bootstrap_servers, client, create_topic, message, produce, read_topic};
+pub use command::{Finished, Project, Running, head};
+pub use kafka::{
+    Broker, Message, alter_topic, bootstrap_servers, client, create_topic, delete_topic, ends_of_topic, grow_topic,
+    members_of, message, produce, read_topic,
+};
 pub use postgres::Database;
 pub use registry::Registry;
 pub use services::{Service, free_port, kafka_tools, start_kafka_with, start_service};

@@ -29,6 +29,11 @@ impl Registry {
         registry
     }
 
+    /// Its table in routes.toml.
+    pub fn table(&self) -> String {
+        format!("[schema_registry]\nurl = \"{}\"\n", self.url)
+    }
+
     /// Registers a schema; its id.
     pub fn register(&self, subject: &str, schema: &str) -> u32 {
         let url = format!("{}/subjects/{subject}/versions", self.url);

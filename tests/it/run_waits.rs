@@ -1,0 +1,87 @@
+//! What a process says of itself while something that it needs does not answer.
+
+use crate::harness::{Project, Running, block_on, bootstrap_servers, create_topic, unique, wait_until};
+use std::{net::TcpListener, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"waits","fields":[{"name":"id","type":"long"}]}"#;
+
+/// A process under way, and where its pages are.
+struct Waiting {
+    run: Running,
+    pages: String,
+    _project: Project,
+}
+
+impl Waiting {
+    fn start(arguments: &[&str], servers: &str, rest: &str, destination: &str) -> Waiting {
+        let (app, listen) = (unique("waits"), closed_port());
+        let input = format!("{app}_in");
+        create_topic(&input, 1, &[]);
+        create_topic(&format!("{app}_out"), 1, &[]);
+        let destination = destination.replace("{app}", &app);
+        let project = Project::new(&format!(
+            "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n[http]\nlisten = \"{listen}\"\n\
+             {rest}\n[routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
+             destination = {destination}\n"
+        ))
+        .file("schemas/event.avsc", SCHEMA)
+        .file("migrations/1_events.sql", "CREATE TABLE events (id BIGINT NOT NULL);");
+        Waiting { run: project.spawn(arguments), pages: format!("http://{listen}"), _project: project }
+    }
+
+    fn page(&self, path: &str) -> Option<(u16, String)> {
+        block_on(async {
+            let answer = reqwest::get(format!("{}{path}", self.pages)).await.ok()?;
+            Some((answer.status().as_u16(), answer.text().await.ok()?))
+        })
+    }
+
+    /// Waits until /ready says all of this, with 503; then what /health says of the route.
+    fn says(&mut self, words: &[&str]) -> serde_json::Value {
+        let mut said = None;
+        wait_until("/ready says what is awaited", PATIENCE, || {
+            assert!(self.run.runs(), "{}", self.run.stderr());
+            said = self.page("/ready");
+            said.as_ref().is_some_and(|(status, text)| *status == 503 && words.iter().all(|w| text.contains(w)))
+        });
+        let (_, health) = self.page("/health").unwrap();
+        serde_json::from_str::<serde_json::Value>(&health).unwrap()["routes"][0].take()
+    }
+}
+
+/// An address at which nobody listens.
+fn closed_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn a_broker_that_is_down_at_the_start_is_named_with_the_time_and_the_last_setback() {
+    let broker = closed_port();
+    let mut waiting = Waiting::start(&["run"], &broker, "", "{ topic = \"{app}_out\", format = \"json\" }");
+    let kafka = format!("r is starting, waits for Kafka at {broker} since 2");
+    waiting.says(&[&kafka]);
+    let kafka = format!("r is recovering, waits for Kafka at {broker} since 2");
+    let route = waiting.says(&[&kafka, "attempt"]);
+    assert_eq!(route["waits_for"]["what"], format!("Kafka at {broker}"));
+    assert_eq!(route["last_setback"]["cause"], "broker");
+    waiting.run.signal("TERM");
+    waiting.run.wait().ok();
+}
+
+#[test]
+fn a_registry_or_database_that_is_down_at_the_start_is_named() {
+    let down = closed_port();
+    let registry = format!("[schema_registry]\nurl = \"http://{down}\"");
+    let mut waiting = Waiting::start(&["run"], &bootstrap_servers(), &registry, "{ topic = \"{app}_out\" }");
+    let route = waiting.says(&[&format!("waits for the schema registry at http://{down} since 2"), "attempt"]);
+    assert_eq!(route["last_setback"]["cause"], "registry");
+
+    let database = format!("[databases.shop]\nurl = \"postgres://nobody@{down}/shop\"\nmigrations = \"migrations\"");
+    for arguments in [&["run"][..], &["run", "--migrate"]] {
+        let destination = "{ database = \"shop\", table = \"events\" }";
+        let mut waiting = Waiting::start(arguments, &bootstrap_servers(), &database, destination);
+        let route = waiting.says(&["waits for database shop since 2", "attempt"]);
+        assert_eq!(route["last_setback"]["cause"], "database", "{arguments:?}");
+    }
+}
