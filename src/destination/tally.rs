@@ -1,5 +1,6 @@
 //! What a transaction holds, counted: judged by the breaker before it commits, added to the metrics after.
 
+use super::Work;
 use crate::{
     failure::{Failure, Stage},
     record::Partition,
@@ -19,6 +20,20 @@ impl Counts {
     pub fn consumed(&self) -> u64 {
         self.delivered + self.filtered + self.dead_lettered
     }
+
+    fn note(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Delivered { .. } | Verdict::Apart(_) => self.delivered += 1,
+            Verdict::Filtered => self.filtered += 1,
+            Verdict::Dead { .. } => self.dead_lettered += 1,
+        }
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.delivered += other.delivered;
+        self.filtered += other.filtered;
+        self.dead_lettered += other.dead_lettered;
+    }
 }
 
 /// The records of a transaction.
@@ -31,26 +46,38 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn note(&mut self, partition: &Partition, verdict: &Verdict) {
-        let case = match verdict {
-            Verdict::Delivered { case } => Some(*case),
-            Verdict::Dead { case, .. } => *case,
-            Verdict::Filtered | Verdict::Apart(_) => None,
-        };
-        if !self.partitions.contains_key(partition) {
-            self.partitions.insert(partition.clone(), Counts::default());
-        }
-        let at_partition = self.partitions.get_mut(partition);
-        let at_case = self.cases.entry(case).or_default();
-        for counts in at_partition.into_iter().chain([at_case]) {
-            match verdict {
-                Verdict::Delivered { .. } | Verdict::Apart(_) => counts.delivered += 1,
-                Verdict::Filtered => counts.filtered += 1,
-                Verdict::Dead { .. } => counts.dead_lettered += 1,
+    /// Counts every record of a batch by what became of it.
+    pub fn add(&mut self, work: &Work) {
+        // Records of a partition come in runs: one look-up for each run.
+        let mut run: Option<(Partition, Counts)> = None;
+        let mut cases: Vec<(Option<u16>, Counts)> = Vec::new();
+        for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
+            let record = work.batch.get(i);
+            if run.as_ref().is_none_or(|(p, _)| p.id != record.partition || *p.topic != *record.topic) {
+                self.end_run(run.take());
+                run = Some((Partition::new(record.topic, record.partition), Counts::default()));
+            }
+            if let Some((_, counts)) = &mut run {
+                counts.note(verdict);
+            }
+            let case = verdict.case();
+            match cases.iter_mut().find(|(c, _)| *c == case) {
+                Some((_, counts)) => counts.note(verdict),
+                None => cases.push_mut((case, Counts::default())).1.note(verdict),
+            }
+            if let Verdict::Dead { case, failure } = verdict {
+                *self.failures.entry((*case, failure.stage, failure.code.clone())).or_default() += 1;
             }
         }
-        if let Verdict::Dead { case, failure } = verdict {
-            *self.failures.entry((*case, failure.stage, failure.code.clone())).or_default() += 1;
+        self.end_run(run);
+        for (case, counts) in cases {
+            self.cases.entry(case).or_default().add(counts);
+        }
+    }
+
+    fn end_run(&mut self, run: Option<(Partition, Counts)>) {
+        if let Some((partition, counts)) = run {
+            self.partitions.entry(partition).or_default().add(counts);
         }
     }
 
@@ -64,10 +91,8 @@ impl Tally {
     }
 
     pub fn total(&self) -> Counts {
-        self.partitions.values().fold(Counts::default(), |a, b| Counts {
-            delivered: a.delivered + b.delivered,
-            filtered: a.filtered + b.filtered,
-            dead_lettered: a.dead_lettered + b.dead_lettered,
-        })
+        let mut total = Counts::default();
+        self.partitions.values().for_each(|c| total.add(*c));
+        total
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Cell, NULL},
-    record::Records,
+    record::{Record, Records},
     route::{Op, Origin, Outcomes, RowRef, Span, TableTarget, Target},
 };
 use std::sync::Arc;
@@ -18,10 +18,17 @@ impl Work {
     pub fn bytes(&self, row: &RowRef, span: Span) -> Option<&[u8]> {
         match span {
             Span::None => None,
-            Span::Key => self.batch.get(row.record as usize).key,
-            Span::Value { start, end } => {
-                self.batch.get(row.record as usize).value.map(|v| &v[start as usize..end as usize])
-            }
+            Span::Out { start, end } => Some(&self.outcomes.out[start as usize..end as usize]),
+            Span::Key | Span::Value { .. } => self.bytes_of(&self.batch.get(row.record as usize), span),
+        }
+    }
+
+    /// The same where the record is at hand.
+    pub fn bytes_of<'a>(&'a self, record: &Record<'a>, span: Span) -> Option<&'a [u8]> {
+        match span {
+            Span::None => None,
+            Span::Key => record.key,
+            Span::Value { start, end } => record.value.map(|v| &v[start as usize..end as usize]),
             Span::Out { start, end } => Some(&self.outcomes.out[start as usize..end as usize]),
         }
     }

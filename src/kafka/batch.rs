@@ -114,12 +114,14 @@ impl MessageBatch {
         })
     }
 
-    /// Throws away the records of which `keep` says no; it is asked in order.
+    /// Throws away the records of which `keep` says no; it is asked in order, of one record perhaps twice.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, i32, i64) -> bool) {
-        let kept: Vec<bool> = self.places().map(|(topic, partition, offset)| keep(topic, partition, offset)).collect();
-        if kept.iter().all(|k| *k) {
+        // Nearly always all are kept.
+        let Some(first) = self.places().position(|(topic, partition, offset)| !keep(topic, partition, offset)) else {
             return;
-        }
+        };
+        let rest = self.places().skip(first).map(|(topic, partition, offset)| keep(topic, partition, offset));
+        let kept: Vec<bool> = std::iter::repeat_n(true, first).chain(rest).collect();
         let consumer = Arc::clone(&self.keep);
         let mut old = std::mem::replace(self, MessageBatch::new(consumer));
         // A message that `old` no longer has is not destroyed by it.

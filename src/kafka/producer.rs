@@ -15,7 +15,7 @@ use rdkafka::{
     types::{RDKafkaErrorCode, RDKafkaType},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     ffi::{CString, c_void},
     ptr::NonNull,
     time::{Duration, Instant},
@@ -51,7 +51,8 @@ pub enum NotTaken {
 pub struct Producer {
     /// Freed before the client, as the topics are.
     events: Queue,
-    topics: HashMap<Box<str>, Topic>,
+    /// A handful: looking through them costs less than a hash.
+    topics: Vec<(Box<str>, Topic)>,
     client: Client,
 }
 
@@ -90,7 +91,7 @@ impl Producer {
 
     fn new(settings: &Settings, id: Option<&str>) -> Result<Producer, Fault> {
         let client = Client::new(&settings.producer(id), RDKafkaType::RD_KAFKA_PRODUCER, rd::RD_KAFKA_EVENT_DR)?;
-        Ok(Producer { events: Queue::main(&client), topics: HashMap::new(), client })
+        Ok(Producer { events: Queue::main(&client), topics: Vec::new(), client })
     }
 
     /// Hands a record over; its report comes through [`Producer::reports`].
@@ -142,7 +143,7 @@ impl Producer {
     }
 
     fn topic(&mut self, name: &str) -> Result<NonNull<rd::rd_kafka_topic_t>, Fault> {
-        if let Some(topic) = self.topics.get(name) {
+        if let Some((_, topic)) = self.topics.iter().find(|(known, _)| **known == *name) {
             return Ok(topic.0);
         }
         let c_name = CString::new(name).unwrap_or_default();
@@ -150,7 +151,7 @@ impl Producer {
         let topic = unsafe { rd::rd_kafka_topic_new(self.client.ptr(), c_name.as_ptr(), std::ptr::null_mut()) };
         let refused = || Fault::new(RDKafkaErrorCode::InvalidTopic, format_args!("cannot produce to {name:?}"));
         let topic = NonNull::new(topic).ok_or_else(refused)?;
-        self.topics.insert(name.into(), Topic(topic));
+        self.topics.push((name.into(), Topic(topic)));
         Ok(topic)
     }
 

@@ -52,7 +52,8 @@ const OWNED_CONSUMER: &[(&str, &str)] = &[
 const PRODUCER: &[(&str, &str)] = &[
     ("partitioner", "murmur2_random"),
     ("compression.type", "lz4"),
-    ("linger.ms", "5"),
+    // A commit sends what lingers at once, so this delays nothing that is read in transactions.
+    ("linger.ms", "20"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
     // librdkafka's most: a topic's own `max.message.bytes` decides, and it is looked at before a record is sent.

@@ -2,6 +2,7 @@
 
 use super::Record;
 use crate::failure::Failure;
+use std::borrow::Cow;
 
 /// A record that could not be delivered, whole, with what is to be known about its failure.
 #[derive(Clone, Debug)]
@@ -25,27 +26,28 @@ pub const MESSAGE_CAP: usize = 1024;
 pub const HEADER_PREFIX: &str = "pointsman.";
 
 impl Letter<'_> {
-    /// The added fields as (name, text), in the order in which they are written.
-    pub fn fields(&self) -> Vec<(&'static str, String)> {
+    /// The added fields as (header, text), in the order in which they are written. A table's column has the header's
+    /// name without [`HEADER_PREFIX`].
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let r = &self.record;
-        let mut fields = vec![
-            ("route", self.route.to_owned()),
-            ("case", self.case.to_owned()),
-            ("topic", r.topic.to_owned()),
-            ("partition", r.partition.to_string()),
-            ("offset", r.offset.to_string()),
-            ("timestamp", r.timestamp.map(|t| t.to_string()).unwrap_or_default()),
-            ("stage", self.failure.stage.name().to_owned()),
-            ("code", self.failure.code.to_string()),
-            ("message", capped(&self.failure.message, MESSAGE_CAP).to_owned()),
-            ("field", capped(&self.failure.field, MESSAGE_CAP).to_owned()),
-            ("schema-id", self.failure.schema_id.map(|i| i.to_string()).unwrap_or_default()),
-            ("failed-at", self.failed_at.to_string()),
-            ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("attempts", self.attempts.to_string()),
+        let number = |n: Option<i64>| n.map_or(Cow::Borrowed(""), |n| Cow::Owned(n.to_string()));
+        let fields = [
+            ("pointsman.route", Cow::Borrowed(self.route)),
+            ("pointsman.case", Cow::Borrowed(self.case)),
+            ("pointsman.topic", Cow::Borrowed(r.topic)),
+            ("pointsman.partition", number(Some(r.partition.into()))),
+            ("pointsman.offset", number(Some(r.offset))),
+            ("pointsman.timestamp", number(r.timestamp)),
+            ("pointsman.stage", Cow::Borrowed(self.failure.stage.name())),
+            ("pointsman.code", Cow::Borrowed(&*self.failure.code)),
+            ("pointsman.message", Cow::Borrowed(capped(&self.failure.message, MESSAGE_CAP))),
+            ("pointsman.field", Cow::Borrowed(capped(&self.failure.field, MESSAGE_CAP))),
+            ("pointsman.schema-id", number(self.failure.schema_id.map(i64::from))),
+            ("pointsman.failed-at", number(Some(self.failed_at))),
+            ("pointsman.version", Cow::Borrowed(env!("CARGO_PKG_VERSION"))),
+            ("pointsman.attempts", number(Some(self.attempts.into()))),
         ];
-        fields.retain(|(_, v)| !v.is_empty());
-        fields
+        fields.into_iter().filter(|(_, value)| !value.is_empty())
     }
 }
 

@@ -7,17 +7,18 @@ use crate::{
     failure::{Failure, Stage},
     schema::{Schema, compatibility::Incompatibility, framing},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) enum Decoder {
     Avro(AvroDecoder),
     Json(Box<JsonReader>),
 }
 
-/// Reads any writer's schema as the validator's; each writer's way is compiled once.
+/// Reads any writer's schema as the validator's; each writer's way is compiled once. Ids are few: a tree of them is
+/// looked through faster than one is hashed.
 pub(super) struct AvroDecoder {
     reader: Arc<Schema>,
-    writers: HashMap<u32, Reading>,
+    writers: BTreeMap<u32, Reading>,
 }
 
 enum Reading {
@@ -43,7 +44,7 @@ impl From<Failure> for Undecoded {
 impl Decoder {
     pub(super) fn compile(format: Format, validator: &Validator) -> Decoder {
         match format {
-            Format::Avro => Decoder::Avro(AvroDecoder { reader: validator.schema.clone(), writers: HashMap::new() }),
+            Format::Avro => Decoder::Avro(AvroDecoder { reader: validator.schema.clone(), writers: BTreeMap::new() }),
             Format::Json => {
                 let reject_unknown = validator.unknown_fields == UnknownFields::Reject;
                 Decoder::Json(Box::new(JsonReader::compile(

@@ -20,6 +20,17 @@ pub enum Verdict {
     Apart(Box<Failure>),
 }
 
+impl Verdict {
+    /// The case that took the record, if one had been chosen.
+    pub fn case(&self) -> Option<u16> {
+        match self {
+            Verdict::Delivered { case } => Some(*case),
+            Verdict::Dead { case, .. } => *case,
+            Verdict::Filtered | Verdict::Apart(_) => None,
+        }
+    }
+}
+
 /// The outcomes of a batch.
 #[derive(Debug, Default)]
 pub struct Outcomes {

@@ -160,7 +160,7 @@ impl RouteOpener {
         };
         let (delivery, targets) = (self.route.delivery, program.targets());
         let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark() };
-        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, targets, facts, terms))
+        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, &targets, facts, terms))
     }
 
     /// Tells this configuration of the route, schemas and rules included, from another.

@@ -22,15 +22,15 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long the worker waits for records before it looks at its reports again. A report wakes it earlier.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Records, and about how many bytes of them, a batch holds at most.
-const BATCH: usize = 4_000;
+/// Records, and about how many bytes of them, a batch holds at most: small enough to stay in a core's cache on its way.
+const BATCH: usize = 500;
 const BATCH_BYTES: usize = 8 << 20;
 
 /// How often a worker that has caught up asks whether the others have.
 const COMPARE: Duration = Duration::from_millis(250);
 
 /// Orders that may wait for the deliverer before no further batch is offered.
-const QUEUED: usize = 1;
+const QUEUED: usize = 8;
 
 /// What a worker can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -160,7 +160,10 @@ fn workers_come_and_go(protocol: &str) {
     produce(&topic, (0..RECORDS).map(|i| message(i.to_string(), "v")));
     let (ledger, settings) = (Ledger::default(), settings(protocol));
     let (begun, owners) = (Instant::now(), AtomicU64::new(1));
-    let busy = || begun.elapsed() < COMING_AND_GOING || ledger.read.load(Relaxed) < RECORDS as u64;
+    let busy = || {
+        let (read, released) = (ledger.read.load(Relaxed), ledger.released.load(Relaxed));
+        begun.elapsed() < COMING_AND_GOING || read < RECORDS as u64 || released == 0
+    };
     std::thread::scope(|scope| {
         for worker in 1..=3_u64 {
             let (ledger, settings, owners, topic, group, busy) = (&ledger, &settings, &owners, &topic, &group, &busy);

@@ -98,8 +98,7 @@ pub struct Tables {
 struct Transaction {
     open: bool,
     pending: Pending,
-    /// Partitions of records that were handed over, and those whose positions are locked.
-    touched: BTreeSet<Partition>,
+    /// Partitions whose positions are locked.
     locked: BTreeSet<Partition>,
     tally: Tally,
     passed: usize,
@@ -173,7 +172,7 @@ impl Tables {
             link.session.begin().map_err(|r| r.setback(place))?;
             t.open = true;
         }
-        let new: Vec<Partition> = t.touched.difference(&t.locked).cloned().collect();
+        let new: Vec<Partition> = t.tally.partitions.keys().filter(|p| !t.locked.contains(p)).cloned().collect();
         let standing = positions::lock(&mut *link.session, &self.owner, &new).map_err(|r| r.setback(place))?;
         if let Some(lost) = new.iter().find(|p| !self.held.contains_key(p) || standing.get(p) != self.held.get(p)) {
             return Err(fenced(lost));
@@ -365,18 +364,7 @@ impl Destination for Tables {
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
         let t = &mut self.transaction;
-        let mut partition: Option<Partition> = None;
-        for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
-            let record = work.batch.get(i);
-            if partition.as_ref().is_none_or(|p| p.id != record.partition || &*p.topic != record.topic) {
-                let new = Partition::new(record.topic, record.partition);
-                t.touched.insert(new.clone());
-                partition = Some(new);
-            }
-            if let Some(partition) = &partition {
-                t.tally.note(partition, verdict);
-            }
-        }
+        t.tally.add(&work);
         t.pending.push(work);
         let link = linked(&mut self.link, &self.place)?;
         if self.transaction.pending.units.len() >= link.eager { self.drain() } else { Ok(()) }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::Cell,
     config::TableName,
-    record::{HEADER_PREFIX, Letter, Partition},
+    record::{Letter, Partition},
 };
 
 const TABLE: &str = "pointsman_outbox";
@@ -82,8 +82,7 @@ pub(super) fn table() -> Appended {
 
 pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Vec<Cell<'a>> {
     let r = &letter.record;
-    let fields = letter.fields();
-    let added: Vec<_> = fields.iter().map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect();
+    let added: Vec<_> = letter.fields().collect();
     let own = r.headers.iter().map(|h| (h.name, h.value));
     let headers = headers::encode(own.chain(added.iter().map(|(n, v)| (n.as_bytes(), Some(v.as_bytes())))));
     vec![

@@ -63,15 +63,23 @@ pub struct Terms {
 /// A record's origin, by which it is recognised when it is read again.
 type Origin = (Partition, i64);
 
+/// A batch that has been sent.
+struct Sent {
+    /// Refusals are traced to the originals: kept until everything is acknowledged. `None` also while it is being sent.
+    work: Option<Work>,
+    unacknowledged: usize,
+}
+
 /// One worker's way to its topics.
 pub struct Topics {
     pub(super) consumer: Arc<Consumer>,
     producer: Producer,
     delivery: Delivery,
     letters: Letters,
-    targets: Arc<[Target]>,
     /// Of every topic that is written to.
     facts: HashMap<String, TopicFacts>,
+    /// The same of each target, by its index.
+    target_facts: Vec<Option<TopicFacts>>,
     terms: Terms,
     claimed: Vec<Partition>,
     /// What is noted beside each committed position.
@@ -82,8 +90,8 @@ pub struct Topics {
     open: bool,
     /// Records that must not be sent were among those of this transaction: it is to be written again without them.
     spoilt: bool,
-    /// What has been written and not yet settled: letters need the originals.
-    works: Vec<Work>,
+    /// What has been written since the last commit.
+    works: Vec<Sent>,
     tally: Tally,
     /// What the brokers refused, by the record's tag.
     refused: Vec<(usize, Fault)>,
@@ -99,17 +107,22 @@ impl Topics {
         producer: Producer,
         delivery: Delivery,
         letters: Letters,
-        targets: Arc<[Target]>,
+        targets: &[Target],
         facts: HashMap<String, TopicFacts>,
         terms: Terms,
     ) -> Topics {
+        let target_facts = targets.iter().map(|target| match target {
+            Target::Topic(t) => facts.get(&t.destination.topic).cloned(),
+            Target::Table(_) => None,
+        });
+        let target_facts = target_facts.collect();
         Topics {
             consumer,
             producer,
             delivery,
             letters,
-            targets,
             facts,
+            target_facts,
             terms,
             claimed: Vec::new(),
             notes: BTreeMap::new(),
@@ -138,9 +151,16 @@ impl Topics {
 
     /// Waits until everything produced is acknowledged or refused.
     fn flush(&mut self) -> Result<(), Setback> {
-        let refused = &mut self.refused;
-        let flushed = self.producer.flush(DEADLINE, |tag, report| refused.extend(report.err().map(|f| (tag, f))));
+        let (works, refused) = (&mut self.works, &mut self.refused);
+        let flushed = self.producer.flush(DEADLINE, |tag, report| reported(works, refused, tag, report));
         flushed.map_err(|fault| self.failed(fault))
+    }
+
+    /// Takes what reports are there, waiting at most so long for the first.
+    fn reports(&mut self, wait: Duration) -> Result<(), Setback> {
+        let (works, refused) = (&mut self.works, &mut self.refused);
+        let taken = self.producer.reports(wait, |tag, report| reported(works, refused, tag, report));
+        taken.map(drop).map_err(|fault| self.failed(fault))
     }
 
     /// After a refusal: which records to look at when they are read again.
@@ -235,8 +255,9 @@ impl Destination for Topics {
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
         self.begin()?;
-        self.works.push(work);
-        self.send(self.works.len() - 1)
+        self.tally.add(&work);
+        self.works.push(Sent { work: None, unacknowledged: 0 });
+        self.send(self.works.len() - 1, work)
     }
 
     fn settle(&mut self) -> Result<Tally, Setback> {
@@ -331,7 +352,7 @@ impl Topics {
 
     fn origin(&self, tag: usize) -> Option<Origin> {
         let (work, record) = send::untag(tag);
-        let work = self.works.get(work)?;
+        let work = self.works.get(work)?.work.as_ref()?;
         (record < work.batch.len()).then(|| {
             let r = work.batch.get(record);
             (Partition::new(r.topic, r.partition), r.offset)
@@ -343,4 +364,19 @@ impl Topics {
 fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
     let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
     made_anew(partition, topics, then)
+}
+
+/// Notes what the brokers said of a record, and lets go of a batch that is acknowledged to its last.
+fn reported(works: &mut [Sent], refused: &mut Vec<(usize, Fault)>, tag: usize, report: Result<(), Fault>) {
+    match report {
+        Err(fault) => refused.push((tag, fault)),
+        Ok(()) => {
+            if let Some(sent) = works.get_mut(send::untag(tag).0) {
+                sent.unacknowledged = sent.unacknowledged.saturating_sub(1);
+                if sent.unacknowledged == 0 {
+                    sent.work = None;
+                }
+            }
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! A batch to the producer: rows, letters, and what is refused before it is sent.
 
-use super::{DEADLINE, DeadLetters, Origin, Topics, letters::LetterHeaders};
+use super::{DEADLINE, DeadLetters, Origin, Topics, letters};
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
     kafka::{Code, Fault, NotTaken, Outgoing},
-    record::{Header, Letter, OwnedRecord, Partition, Record, Records, attempts},
+    record::{Header, Letter, Partition, Record, Records, attempts},
     route::{RowRef, Target, TopicTarget, Verdict},
 };
 use std::{
@@ -50,34 +50,28 @@ pub(super) fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Set
 }
 
 impl Topics {
-    /// Produces everything of a work, in the order of its records.
-    pub(super) fn send(&mut self, index: usize) -> Result<(), Setback> {
-        // Taken out while it is sent: the producer and the tally are borrowed beside it.
-        let work = std::mem::replace(&mut self.works[index], empty());
-        let sent = self.send_records(index, &work);
-        self.works[index] = work;
+    /// Produces everything of a work, in the order of its records. It is kept until its last record is acknowledged.
+    pub(super) fn send(&mut self, index: usize, work: super::Work) -> Result<(), Setback> {
+        let sent = self.send_records(index, &work).and_then(|()| self.reports(Duration::ZERO));
+        let in_flight = &mut self.works[index];
+        in_flight.work = (in_flight.unacknowledged > 0).then_some(work);
         sent.map_err(|setback| self.behind(setback))
     }
 
     fn send_records(&mut self, index: usize, work: &super::Work) -> Result<(), Setback> {
         let mut next = 0;
-        let mut partition: Option<Partition> = None;
         for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
             let record = work.batch.get(i);
-            let at = match &partition {
-                Some(p) if p.id == record.partition && *p.topic == *record.topic => p.clone(),
-                _ => partition.insert(Partition::new(record.topic, record.partition)).clone(),
-            };
             let begin = next;
             while work.outcomes.rows.get(next).is_some_and(|r| r.record as usize == i) {
                 next += 1;
             }
-            self.tally.note(&at, verdict);
+            let tag = tag(index, i);
             match verdict {
-                Verdict::Delivered { case } => self.deliver(index, work, begin..next, &record, &at, *case)?,
+                Verdict::Delivered { case } => self.deliver(tag, work, begin..next, &record, *case)?,
                 Verdict::Filtered => {}
-                Verdict::Dead { case, failure } => self.letter(tag(index, i), &record, *case, failure)?,
-                Verdict::Apart(failure) => self.set_apart(tag(index, i), &record, failure)?,
+                Verdict::Dead { case, failure } => self.letter(tag, &record, *case, failure)?,
+                Verdict::Apart(failure) => self.set_apart(tag, &record, failure)?,
             }
         }
         Ok(())
@@ -86,43 +80,33 @@ impl Topics {
     /// The rows of one record: all of them, or its letter.
     fn deliver(
         &mut self,
-        index: usize,
+        tag: usize,
         work: &super::Work,
         rows: Range<usize>,
         record: &Record<'_>,
-        at: &Partition,
         case: u16,
     ) -> Result<(), Setback> {
-        let tag = tag(index, rows.clone().next().map_or(0, |r| work.outcomes.rows[r].record as usize));
         let rows = &work.outcomes.rows[rows];
-        let origin = (at.clone(), record.offset);
-        let known = (!self.condemned.is_empty()).then(|| self.condemned.get(&origin).cloned()).flatten();
-        let targets = self.targets.clone();
-        let refused = known.or_else(|| {
-            rows.iter().find_map(|row| match &targets[row.target as usize] {
-                Target::Topic(target) => self.refuse(work, row, target, record),
-                Target::Table(_) => None,
-            })
-        });
-        if let Some(failure) = refused {
-            self.tally.refuse(at, Some(case), &failure);
+        let known = (!self.condemned.is_empty()).then(|| self.condemned.get(&origin(record)).cloned()).flatten();
+        if let Some(failure) = known.or_else(|| rows.iter().find_map(|row| self.refuse(work, row, record))) {
+            self.tally.refuse(&origin(record).0, Some(case), &failure);
             return self.letter(tag, record, Some(case), &failure);
         }
-        let alone = !self.suspects.is_empty() && self.suspects.contains(&origin);
+        let alone = self.is_suspect(record);
         if alone {
             self.by_itself()?;
         } else if self.spoilt {
             return Ok(());
         }
         for row in rows {
-            let Target::Topic(target) = &targets[row.target as usize] else { continue };
+            let Target::Topic(target) = &work.targets[row.target as usize] else { continue };
             let headers = headers(work, row, target, record);
             let destination = &target.destination;
             self.produce(&Outgoing {
                 topic: &destination.topic,
                 partition: destination.same_partition.then_some(record.partition),
-                key: work.bytes(row, row.key),
-                value: work.bytes(row, row.body),
+                key: work.bytes_of(record, row.key),
+                value: work.bytes_of(record, row.body),
                 headers: &headers,
                 timestamp: record.timestamp,
                 tag,
@@ -135,7 +119,7 @@ impl Topics {
         match self.refused.first() {
             Some((_, fault)) if is_of_record(fault) => {
                 let failure = refused_failure(fault);
-                self.condemn(origin, tag, record, case, failure)
+                self.condemn(origin(record), tag, record, case, failure)
             }
             Some((_, fault)) => Err(fault.clone().into()),
             None => Ok(()),
@@ -170,21 +154,26 @@ impl Topics {
         self.begin()
     }
 
+    fn is_suspect(&self, record: &Record<'_>) -> bool {
+        !self.suspects.is_empty() && self.suspects.contains(&origin(record))
+    }
+
     /// What can be known of a record that its topic will not take.
-    fn refuse(&self, work: &super::Work, row: &RowRef, target: &TopicTarget, record: &Record<'_>) -> Option<Failure> {
-        let topic = &target.destination.topic;
-        let facts = self.facts.get(topic)?;
-        let key = work.bytes(row, row.key);
+    fn refuse(&self, work: &super::Work, row: &RowRef, record: &Record<'_>) -> Option<Failure> {
+        let facts = self.target_facts[row.target as usize].as_ref()?;
+        let Target::Topic(TopicTarget { destination }) = &work.targets[row.target as usize] else { return None };
+        let topic = &destination.topic;
+        let key = work.bytes_of(record, row.key);
         if facts.compacted && key.is_none() {
             let why = format!("topic {topic} is compacted and takes no record without a key");
             return Some(Failure::new(Stage::Encode, "not-encodable", why));
         }
-        if target.destination.same_partition && record.partition >= facts.partitions {
+        if destination.same_partition && record.partition >= facts.partitions {
             let why =
                 format!("topic {topic} has {} partitions, and the record's is {}", facts.partitions, record.partition);
             return Some(Failure::new(Stage::Encode, "not-encodable", why));
         }
-        let size = record_size(key, work.bytes(row, row.body), record.headers);
+        let size = record_size(key, work.bytes_of(record, row.body), record.headers);
         (size > facts.max_message_bytes).then(|| {
             let why =
                 format!("{size} bytes; topic {topic} takes at most {} (max.message.bytes)", facts.max_message_bytes);
@@ -230,8 +219,8 @@ impl Topics {
             failed_at: now.as_millis() as i64,
             attempts: attempts(record),
         };
-        let added = LetterHeaders::new(&letter);
-        let headers = added.headers(&letter);
+        let added: letters::Added<'_> = letter.fields().collect();
+        let headers = letters::headers(&letter, &added);
         let size = record_size(record.key, record.value, &headers);
         if let Some(facts) = self.facts.get(topic).filter(|f| size > f.max_message_bytes) {
             // Whole or not at all: a shortened letter could not be replayed.
@@ -246,8 +235,7 @@ impl Topics {
         }
         // Its source's partition where the topic has it, else its key decides.
         let fits = self.facts.get(topic).is_some_and(|f| record.partition < f.partitions);
-        let origin = (Partition::new(record.topic, record.partition), record.offset);
-        let alone = self.suspects.contains(&origin);
+        let alone = self.is_suspect(record);
         if alone {
             self.by_itself()?;
         }
@@ -264,7 +252,7 @@ impl Topics {
             self.flush()?;
         }
         match self.refused.first() {
-            Some((_, fault)) if alone && is_of_record(fault) => Err(letter_refused(&origin, fault)),
+            Some((_, fault)) if alone && is_of_record(fault) => Err(letter_refused(&origin(record), fault)),
             _ => Ok(()),
         }
     }
@@ -272,21 +260,20 @@ impl Topics {
     /// Hands a record to the producer; waits while its queue is full.
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), Setback> {
         loop {
-            let fault = match self.producer.produce(record) {
-                Ok(()) => return Ok(()),
-                Err(NotTaken::QueueFull) => {
-                    let refused = &mut self.refused;
-                    let taken = |tag, report: Result<(), Fault>| refused.extend(report.err().map(|f| (tag, f)));
-                    match self.producer.reports(Duration::from_millis(10), taken) {
-                        Ok(_) => continue,
-                        Err(fault) => fault,
-                    }
+            match self.producer.produce(record) {
+                Ok(()) => {
+                    self.works[untag(record.tag).0].unacknowledged += 1;
+                    return Ok(());
                 }
-                Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => fault,
-            };
-            return Err(self.failed(fault));
+                Err(NotTaken::QueueFull) => self.reports(Duration::from_millis(10))?,
+                Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(self.failed(fault)),
+            }
         }
     }
+}
+
+fn origin(record: &Record<'_>) -> Origin {
+    (Partition::new(record.topic, record.partition), record.offset)
 }
 
 /// The record's headers without those dropped, then those set.
@@ -312,12 +299,4 @@ fn headers<'a>(work: &'a super::Work, row: &RowRef, target: &'a TopicTarget, rec
 pub fn record_size(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> usize {
     let bytes = |b: Option<&[u8]>| b.map_or(0, <[u8]>::len);
     82 + bytes(key) + bytes(value) + headers.iter().map(|h| h.name.len() + bytes(h.value) + 10).sum::<usize>()
-}
-
-fn empty() -> super::Work {
-    super::Work {
-        batch: Box::new(Vec::<OwnedRecord>::new()),
-        outcomes: crate::route::Outcomes::default(),
-        targets: [].into(),
-    }
 }
