@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 done; 1 findings (a check says no); 2 usage; 3 environment (unreachable, refused, in use); 4 our own fault.
 
+mod apply;
 pub mod check;
 mod collect;
 mod dashboards;
 mod demo;
+mod plan;
 pub mod registry;
 mod run;
 mod schemas;
@@ -37,6 +39,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Plan(plan::Args),
+    Apply(apply::Args),
     Run(run::Args),
     Collect(collect::Args),
     Schemas(schemas::Args),
@@ -50,6 +54,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = panic::catch_unwind(|| match &cli.command {
         Command::Check(args) => check(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Apply(args) => apply::run(args),
         Command::Run(args) => run::run(args),
         Command::Collect(args) => collect::run(args),
         Command::Schemas(args) => schemas::run(args),

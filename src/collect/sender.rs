@@ -250,9 +250,9 @@ impl Sender {
             Setback::stand(Cause::Registry, message, "set url in [schema_registry]")
         })?;
         let text = self.collector.validator.schema.to_json();
-        self.handle.block_on(registry.id_of(&subject, &text))?.ok_or_else(|| {
+        self.handle.block_on(registry.place_of(&subject, &text))?.map(|p| p.id).ok_or_else(|| {
             let message = format!("subject {subject} does not have the schema of collector {}", self.collector.name);
-            Setback::stand(Cause::Registry, message, "register it: `pointsman schemas register`")
+            Setback::stand(Cause::Registry, message, "register it: `pointsman apply`")
         })
     }
 

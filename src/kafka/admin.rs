@@ -31,10 +31,23 @@ impl Cluster<'_> {
     /// # Errors
     /// The broker's; a topic that is there already is [`RDKafkaErrorCode::TopicAlreadyExists`].
     pub fn create_topic(&self, topic: &NewTopic<'_>) -> Result<(), Fault> {
+        self.new_topic(topic, self.request(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS))
+    }
+
+    /// Whether the controller would make this topic: names, settings, replication and its own policies are judged, and
+    /// nothing is made.
+    ///
+    /// # Errors
+    /// As [`Cluster::create_topic`].
+    pub fn judge_topic(&self, topic: &NewTopic<'_>) -> Result<(), Fault> {
+        let request = self.request(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        self.new_topic(topic, request.judging()?)
+    }
+
+    fn new_topic(&self, topic: &NewTopic<'_>, request: Request) -> Result<(), Fault> {
         let what = format!("cannot make the topic {}", topic.name);
         let name = c_string(topic.name, &what)?;
         let mut words = [0 as c_char; 256];
-        let request = self.request(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS);
         // SAFETY: name and settings live through the calls, which copy them. The topic is ours: freed once.
         let answer = unsafe {
             let replication = topic.replication.unwrap_or(-1);
@@ -141,7 +154,7 @@ impl Cluster<'_> {
         done.check("cannot delete records of")
     }
 
-    fn request(&self, operation: rd::rd_kafka_admin_op_t) -> Request {
+    pub(super) fn request(&self, operation: rd::rd_kafka_admin_op_t) -> Request {
         Request::new(self.client(), operation, self.wait())
     }
 }
@@ -167,6 +180,17 @@ impl Request {
         };
         let options = NonNull::new(options).expect("librdkafka knows the operations that its own header lists");
         Request { queue: Queue::new(client), options, wait }
+    }
+
+    /// The same request, which changes nothing.
+    pub fn judging(self) -> Result<Request, Fault> {
+        let mut words = [0 as c_char; 256];
+        // SAFETY: the options are live.
+        let code = unsafe {
+            rd::rd_kafka_AdminOptions_set_validate_only(self.options.as_ptr(), 1, words.as_mut_ptr(), words.len())
+        };
+        check(code, "the brokers cannot be asked without a change")?;
+        Ok(self)
     }
 
     pub fn options(&self) -> *const rd::rd_kafka_AdminOptions_t {
@@ -253,7 +277,7 @@ unsafe fn topic_results(
     Ok(())
 }
 
-fn c_string(name: &str, what: &str) -> Result<CString, Fault> {
+pub(super) fn c_string(name: &str, what: &str) -> Result<CString, Fault> {
     CString::new(name).map_err(|_| Fault {
         kind: Kind::Refused,
         code: RDKafkaErrorCode::InvalidTopic,

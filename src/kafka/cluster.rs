@@ -3,7 +3,7 @@
 use super::{
     admin::{self, Request, Strings},
     client::{Client, millis},
-    fault::{Fault, Kind, check},
+    fault::{Fault, check},
     mock,
     settings::Settings,
 };
@@ -12,11 +12,7 @@ use rdkafka::{
     bindings as rd,
     types::{RDKafkaErrorCode, RDKafkaType},
 };
-use std::{
-    collections::BTreeMap,
-    ffi::{CStr, CString},
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::CStr, time::Duration};
 
 /// A client that is neither consumer nor producer.
 pub struct Connection(Client);
@@ -34,6 +30,8 @@ pub struct TopicInfo {
     /// again has another one.
     pub id: Option<String>,
     pub partitions: i32,
+    /// Copies of the partition that has the fewest; 0 where it is not told.
+    pub replication: i32,
 }
 
 /// A place in a log.
@@ -82,7 +80,7 @@ impl<'c> Cluster<'c> {
         self.client.cluster_id(self.wait)
     }
 
-    fn is_mock(&self) -> Result<bool, Fault> {
+    pub(super) fn is_mock(&self) -> Result<bool, Fault> {
         Ok(self.id()?.is_some_and(|id| id.starts_with(mock::ID)))
     }
 
@@ -116,7 +114,9 @@ impl<'c> Cluster<'c> {
         if self.is_mock()? {
             let counts = self.client.partition_counts(self.wait)?;
             let named = counts.into_iter().filter(|(name, _)| names.contains(&name.as_str()));
-            return Ok(named.map(|(name, partitions)| (name, TopicInfo { id: None, partitions })).collect());
+            return Ok(named
+                .map(|(name, partitions)| (name, TopicInfo { id: None, partitions, replication: 0 }))
+                .collect());
         }
         let what = "cannot describe topics";
         let names = Strings::new(names.iter().copied());
@@ -151,62 +151,27 @@ impl<'c> Cluster<'c> {
         }
         Ok(found)
     }
-
-    /// One setting of a topic as it holds there: its own, or the broker's default.
-    ///
-    /// # Errors
-    /// No broker answers, the topic is unknown, or it has no such setting.
-    pub fn topic_setting(&self, topic: &str, setting: &str) -> Result<String, Fault> {
-        let what = format!("cannot read {setting} of the topic {topic}");
-        if self.is_mock()? {
-            return Err(Fault::new(RDKafkaErrorCode::UnsupportedFeature, what));
-        }
-        let name = CString::new(topic).unwrap_or_default();
-        let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, self.wait);
-        // SAFETY: the resource is copied by the call and then freed, once; the name lives through the constructor.
-        let answer = unsafe {
-            let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-            let mut resource = rd::rd_kafka_ConfigResource_new(kind, name.as_ptr());
-            rd::rd_kafka_DescribeConfigs(self.client.ptr(), &mut resource, 1, request.options(), request.queue());
-            rd::rd_kafka_ConfigResource_destroy(resource);
-            request.answer(&what)
-        };
-        let answer = self.client.answered(answer)?;
-        // SAFETY: the event is a DescribeConfigs result; everything read from it lives as long as the event. A value
-        // may be null: a sensitive one.
-        unsafe {
-            let (mut resources, mut entries) = (0, 0);
-            let result = rd::rd_kafka_event_DescribeConfigs_result(answer.ptr());
-            let list = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut resources);
-            for resource in admin::slice(list, resources) {
-                check(rd::rd_kafka_ConfigResource_error(*resource), &what)?;
-                let list = rd::rd_kafka_ConfigResource_configs(*resource, &mut entries);
-                for entry in admin::slice(list, entries) {
-                    let value = rd::rd_kafka_ConfigEntry_value(*entry);
-                    let name = CStr::from_ptr(rd::rd_kafka_ConfigEntry_name(*entry));
-                    if name.to_bytes() == setting.as_bytes() && !value.is_null() {
-                        return Ok(CStr::from_ptr(value).to_string_lossy().into_owned());
-                    }
-                }
-            }
-        }
-        let message = format!("{what}: the topic has no such setting");
-        Err(Fault { kind: Kind::Refused, code: RDKafkaErrorCode::InvalidConfig, message })
-    }
 }
 
 /// # Safety
 /// `topic` is live and without an error.
 unsafe fn describe(topic: *const rd::rd_kafka_TopicDescription_t) -> TopicInfo {
-    // SAFETY: as the caller promises; the id is inside the description, its text inside the id.
+    // SAFETY: as the caller promises; partitions and id are inside the description, the id's text inside the id.
     unsafe {
         let mut partitions = 0;
-        rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
+        let list = admin::slice(rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions), partitions);
+        let copies = list.iter().map(|partition| {
+            let mut copies = 0;
+            rd::rd_kafka_TopicPartitionInfo_replicas(*partition, &mut copies);
+            copies
+        });
+        let replication = i32::try_from(copies.min().unwrap_or(0)).unwrap_or(i32::MAX);
         let id = rd::rd_kafka_TopicDescription_topic_id(topic);
         let zero = id.is_null()
             || (rd::rd_kafka_Uuid_most_significant_bits(id) == 0 && rd::rd_kafka_Uuid_least_significant_bits(id) == 0);
         let text = || CStr::from_ptr(rd::rd_kafka_Uuid_base64str(id)).to_string_lossy().into_owned();
-        TopicInfo { id: (!zero).then(text), partitions: i32::try_from(partitions).unwrap_or(i32::MAX) }
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        TopicInfo { id: (!zero).then(text), partitions, replication }
     }
 }
 

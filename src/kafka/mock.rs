@@ -126,7 +126,10 @@ mod tests {
 
         let consumer = Arc::new(Consumer::new(&settings, "g", "0").unwrap());
         let found = consumer.cluster(PATIENCE).topics(&["orders", "absent"]).unwrap();
-        assert_eq!(found, BTreeMap::from([("orders".to_owned(), TopicInfo { id: None, partitions: 1 })]));
+        assert_eq!(
+            found,
+            BTreeMap::from([("orders".to_owned(), TopicInfo { id: None, partitions: 1, replication: 0 })])
+        );
         assert_eq!(consumer.cluster(PATIENCE).topic_setting("orders", "x").unwrap_err().kind, Kind::Refused);
         consumer.subscribe(["orders"]).unwrap();
         let partition = Partition::new("orders", 0);

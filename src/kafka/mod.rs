@@ -34,6 +34,7 @@ mod admin;
 mod batch;
 mod client;
 mod cluster;
+mod configs;
 mod consumer;
 mod fault;
 mod group;

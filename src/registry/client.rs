@@ -1,22 +1,19 @@
 //! The client of a schema registry. What a schema id means never changes, so it is asked once.
 
-use super::refusal::{Refusal, RegisterError, refusal};
+use super::{
+    refusal::{Refusal, RegisterError, refusal},
+    subjects::Asker,
+};
 use crate::{
     config,
     failure::{Cause, Setback},
     schema::Schema,
 };
 use schema_registry_converter::{
-    async_impl::schema_registry::{
-        SrSettings, get_all_versions, get_schema_by_id, get_schema_by_subject_and_version, is_compatible_schema,
-        perform_sr_call, post_schema,
-    },
+    async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject_and_version, post_schema},
     error::SRCError,
-    schema_registry_common::{
-        RegisteredReference, RegisteredSchema, SchemaType, SrCall, SuppliedReference, SuppliedSchema,
-    },
+    schema_registry_common::{RegisteredReference, RegisteredSchema, SchemaType, SuppliedReference, SuppliedSchema},
 };
-use serde_json::json;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -38,14 +35,6 @@ pub enum Answer {
     Unusable(Arc<str>),
 }
 
-/// The newest version of a subject.
-#[derive(Clone, Debug)]
-pub struct Latest {
-    pub id: u32,
-    pub version: u32,
-    pub text: String,
-}
-
 /// A schema that another refers to; registered before it, under its own subject.
 #[derive(Clone, Debug)]
 pub struct Reference {
@@ -58,9 +47,11 @@ pub struct Reference {
 /// A connection to a schema registry; cheap to clone, its cache is shared.
 #[derive(Clone)]
 pub struct Client {
-    settings: SrSettings,
+    pub(super) settings: SrSettings,
+    /// For what the library below does not ask.
+    pub(super) asker: Asker,
     /// As it may be shown: without user and password.
-    url: Arc<str>,
+    pub(super) url: Arc<str>,
     /// Answers that never change.
     known: Arc<Mutex<HashMap<u32, Answer>>>,
 }
@@ -92,10 +83,9 @@ impl Client {
             urls.push(url.base);
         }
         let shown: Arc<str> = urls.join(",").into();
-        let mut urls = urls.into_iter();
-        let mut builder = SrSettings::new_builder(urls.next().unwrap_or_default());
-        for url in urls {
-            builder.add_url(url);
+        let mut builder = SrSettings::new_builder(urls.first().cloned().unwrap_or_default());
+        for url in &urls[1..] {
+            builder.add_url(url.clone());
         }
         match (&user, &password) {
             (Some(user), password) => {
@@ -106,23 +96,13 @@ impl Client {
             }
             (None, None) => {}
         }
-        let mut http = reqwest::Client::builder().connect_timeout(TIMEOUT);
-        if let Some(ca) = &registry.ca {
-            let unreadable = |e: &dyn std::fmt::Display| {
-                stand(
-                    format!("certificates in {} cannot be read: {e}", ca.display()),
-                    "set [schema_registry] ca to a PEM file",
-                )
-            };
-            let pem = std::fs::read(ca).map_err(|e| unreadable(&e))?;
-            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| unreadable(&e))? {
-                http = http.add_root_certificate(certificate);
-            }
-        }
-        let settings = builder.set_timeout(TIMEOUT).build_with(http).map_err(|e| {
+        let impossible = |e: &dyn std::fmt::Display| {
             stand(format!("no connection to schema registry {shown} can be made: {e}"), "check [schema_registry]")
-        })?;
-        Ok(Client { settings, url: shown, known: Arc::default() })
+        };
+        let settings = builder.set_timeout(TIMEOUT).build_with(http(registry)?).map_err(|e| impossible(&e))?;
+        let http = http(registry)?.timeout(TIMEOUT).build().map_err(|e| impossible(&e))?;
+        let asker = Asker { http, urls, user, password };
+        Ok(Client { settings, asker, url: shown, known: Arc::default() })
     }
 
     /// The schema of this id, with the schemas that it refers to resolved into it.
@@ -164,45 +144,8 @@ impl Client {
         }
     }
 
-    /// The id under which a subject has this schema; `None` if it does not have it.
-    ///
-    /// # Errors
-    /// The registry did not answer, or not as a registry does.
-    pub async fn id_of(&self, subject: &str, text: &str) -> Result<Option<u32>, Setback> {
-        let body = json!({ "schema": text, "schemaType": "AVRO" }).to_string();
-        let found = perform_sr_call(&self.settings, SrCall::PostForVersion(&encoded(subject), &body)).await;
-        Ok(self.found(found)?.and_then(|raw| raw.id))
-    }
-
-    /// The newest version of a subject; `None` for a subject that is not there.
-    ///
-    /// # Errors
-    /// The registry did not answer, or not as a registry does.
-    pub async fn latest(&self, subject: &str) -> Result<Option<Latest>, Setback> {
-        let found = get_schema_by_subject_and_version(&self.settings, &encoded(subject), None).await;
-        Ok(self.found(found)?.map(|r| Latest { id: r.id, version: r.version.unwrap_or_default(), text: r.schema }))
-    }
-
-    /// The versions of a subject; empty for a subject that is not there.
-    ///
-    /// # Errors
-    /// The registry did not answer, or not as a registry does.
-    pub async fn versions(&self, subject: &str) -> Result<Vec<u32>, Setback> {
-        let found = get_all_versions(&self.settings, encoded(subject)).await;
-        Ok(self.found(found)?.unwrap_or_default())
-    }
-
-    /// Whether the subject's compatibility level would let this schema in; a new subject takes any.
-    ///
-    /// # Errors
-    /// The registry did not answer, or not as a registry does.
-    pub async fn compatible(&self, subject: &str, text: &str) -> Result<bool, Setback> {
-        let found = is_compatible_schema(&self.settings, encoded(subject), supplied(text)).await;
-        Ok(self.found(found)?.unwrap_or(true))
-    }
-
     /// Parses a schema together with everything it refers to; the inner error is the schema's own fault.
-    async fn whole(&self, registered: RegisteredSchema) -> Result<Result<Schema, String>, Setback> {
+    pub(super) async fn whole(&self, registered: RegisteredSchema) -> Result<Result<Schema, String>, Setback> {
         if registered.schema_type != SchemaType::Avro {
             return Ok(Err(format!("is not Avro but {:?}", registered.schema_type)));
         }
@@ -234,7 +177,7 @@ impl Client {
     }
 
     /// `None` where the registry says that there is no such subject, version or schema.
-    fn found<T>(&self, answer: Result<T, SRCError>) -> Result<Option<T>, Setback> {
+    pub(super) fn found<T>(&self, answer: Result<T, SRCError>) -> Result<Option<T>, Setback> {
         match answer {
             Ok(found) => Ok(Some(found)),
             Err(e) => match self.refusal(&e) {
@@ -244,13 +187,31 @@ impl Client {
         }
     }
 
-    fn refusal(&self, e: &SRCError) -> Refusal {
+    pub(super) fn refusal(&self, e: &SRCError) -> Refusal {
         refusal(&self.url, e)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Answer>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What every request begins with: timeouts and certificates.
+fn http(registry: &config::Registry) -> Result<reqwest::ClientBuilder, Setback> {
+    let mut http = reqwest::Client::builder().connect_timeout(TIMEOUT);
+    if let Some(ca) = &registry.ca {
+        let unreadable = |e: &dyn std::fmt::Display| {
+            stand(
+                format!("certificates in {} cannot be read: {e}", ca.display()),
+                "set [schema_registry] ca to a PEM file",
+            )
+        };
+        let pem = std::fs::read(ca).map_err(|e| unreadable(&e))?;
+        for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| unreadable(&e))? {
+            http = http.add_root_certificate(certificate);
+        }
+    }
+    Ok(http)
 }
 
 fn supplied(text: &str) -> SuppliedSchema {
@@ -262,7 +223,7 @@ fn stand(message: String, help: &str) -> Setback {
 }
 
 /// A subject as one segment of a path. The library below escapes only slashes, which are none any more then.
-fn encoded(subject: &str) -> String {
+pub(super) fn encoded(subject: &str) -> String {
     let mut out = String::with_capacity(subject.len());
     for b in subject.bytes() {
         match b {

@@ -3,6 +3,8 @@
 mod client;
 mod refusal;
 pub mod server;
+mod subjects;
 
-pub use client::{Answer, Client, Latest, Reference};
+pub use client::{Answer, Client, Reference};
 pub use refusal::RegisterError;
+pub use subjects::{Place, Verdict, Version};

@@ -63,43 +63,56 @@ impl Refusal {
 /// Reads what the library below made of an answer.
 pub(super) fn refusal(url: &str, e: &SRCError) -> Refusal {
     let (raw, http) = causes(e);
-    let status = status(e);
-    if let Some(RawError { error_code, message, .. }) = raw.filter(|r| r.error_code > 0) {
-        if (40401..=40403).contains(error_code) {
+    let raw = raw.map(|r| (i64::from(r.error_code), r.message.as_str()));
+    match (status(e), http) {
+        (status, _) if raw.is_some_and(|(code, _)| code > 0) => said(url, status, raw),
+        (Some(status), _) => said(url, Some(status), None),
+        (None, Some(e)) => Refusal::Setback(unanswered(url, e)),
+        (None, None) => Refusal::Setback(retry(format!("schema registry {url}: {}", e.error), "")),
+    }
+}
+
+/// An answer that is not a success: its status, and Confluent's code and message where it has them.
+pub(super) fn said(url: &str, status: Option<u16>, raw: Option<(i64, &str)>) -> Refusal {
+    if let Some((code, message)) = raw.filter(|(code, _)| *code > 0) {
+        if (40401..=40403).contains(&code) {
             return Refusal::NotFound;
         }
-        let status = status.unwrap_or((*error_code).clamp(0, 999) as u16);
-        let said = format!("schema registry {url} answers {error_code}: {message}");
-        let setback = retry(said, help(status));
-        return Refusal::Said { status, message: message.clone(), setback };
+        let status = status.unwrap_or(code.clamp(0, 999) as u16);
+        let setback = retry(format!("schema registry {url} answers {code}: {message}"), help(status));
+        return Refusal::Said { status, message: message.to_owned(), setback };
     }
-    let setback = match (status, http) {
-        (Some(status), _) => {
-            let help = match help(status) {
-                "" if status < 500 => {
-                    "check [schema_registry] url: something other than a schema registry answers there"
-                }
-                help => help,
-            };
-            retry(format!("schema registry {url} answers with HTTP {status}"), help)
-        }
-        (None, Some(e)) if e.is_decode() => retry(
-            format!("schema registry {url} does not answer as a schema registry does"),
-            "check [schema_registry] url: something other than a schema registry answers there",
-        ),
-        (None, Some(e)) if e.is_timeout() => retry(format!("schema registry {url} does not answer in time"), ""),
-        (None, Some(e)) => {
-            let root = root(e);
-            let help = if root.contains("certificate") {
-                "set [schema_registry] ca to the certificates of the authority that signed the registry's"
-            } else {
-                "start it, or check [schema_registry] url"
-            };
-            retry(format!("schema registry {url} cannot be reached: {root}"), help)
-        }
-        (None, None) => retry(format!("schema registry {url}: {}", e.error), ""),
+    let status = status.unwrap_or_default();
+    let help = match help(status) {
+        "" if status < 500 => "check [schema_registry] url: something other than a schema registry answers there",
+        help => help,
     };
-    Refusal::Setback(setback)
+    Refusal::Setback(retry(format!("schema registry {url} answers with HTTP {status}"), help))
+}
+
+/// No answer, or one that is not what a registry writes.
+pub(super) fn unanswered(url: &str, e: &reqwest::Error) -> Setback {
+    if e.is_decode() {
+        return no_registry(url);
+    }
+    if e.is_timeout() {
+        return retry(format!("schema registry {url} does not answer in time"), "");
+    }
+    let root = root(e);
+    let help = if root.contains("certificate") {
+        "set [schema_registry] ca to the certificates of the authority that signed the registry's"
+    } else {
+        "start it, or check [schema_registry] url"
+    };
+    retry(format!("schema registry {url} cannot be reached: {root}"), help)
+}
+
+/// An answer that no registry gives.
+pub(super) fn no_registry(url: &str) -> Setback {
+    retry(
+        format!("schema registry {url} does not answer as a schema registry does"),
+        "check [schema_registry] url: something other than a schema registry answers there",
+    )
 }
 
 fn help(status: u16) -> &'static str {

@@ -77,11 +77,12 @@ impl RouteOpener {
             Setback::stand(Cause::Registry, message, "set url in [schema_registry]")
         })?;
         self.awaits(&format!("the schema registry at {}", registry.url()));
-        self.setting.handle.block_on(registry.id_of(&subject, text))?.ok_or_else(|| {
+        let place = self.setting.handle.block_on(registry.place_of(&subject, text))?;
+        place.map(|p| p.id).ok_or_else(|| {
             Setback::stand(
                 Cause::Registry,
                 format!("subject {subject} does not have the schema that the route writes"),
-                "register it: `pointsman schemas register`",
+                "register it: `pointsman apply`",
             )
         })
     }
@@ -119,7 +120,7 @@ impl RouteOpener {
             return Err(Setback::stand(
                 Cause::Database,
                 format!("database {}: migration {pending} is not applied", database.name),
-                "apply it: `pointsman run --migrate`",
+                "apply it: `pointsman apply`, or `run --migrate`",
             ));
         }
         let context = table::RouteContext {

@@ -17,6 +17,7 @@ mod catalog;
 pub mod matching;
 mod explain;
 pub mod compatibility;
+pub mod difference;
 pub mod framing;
 
 pub use arena::{Clock, EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema, Unit};

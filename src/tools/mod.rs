@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod dashboards;
 pub mod demo;
+pub mod plan;
 pub mod run;
 pub mod schemas;
 

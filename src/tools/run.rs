@@ -178,13 +178,10 @@ fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime, telemetry: &Arc<Te
             worker.route().awaits(0, Some(&format!("database {}", database.name)));
         }
         for attempt in 1.. {
-            match migrations::apply(runtime.handle(), database) {
-                Ok(applied) => {
-                    for migration in applied {
-                        tracing::info!(database = database.name, "applied migration {migration}");
-                    }
-                    break;
-                }
+            let name = &database.name;
+            let mut told = |migration| tracing::info!(database = name, "applied migration {migration}");
+            match migrations::apply(runtime.handle(), database, &mut told) {
+                Ok(()) => break,
                 Err(setback) if setback.remedy == Remedy::Retry => {
                     waiting.iter_mut().for_each(|worker| worker.setback(&setback, attempt, MIGRATE_AGAIN));
                     std::thread::sleep(MIGRATE_AGAIN);

@@ -1,59 +1,56 @@
-//! `schemas register`: what the routes write, made known to the registry.
+//! `schemas check` and `schemas diff`: what the routes write, beside what the registry has.
 
-use super::Exit;
-use crate::{
-    config::{Destination, Format, Plan},
-    registry::{Client, RegisterError},
-    route::destinations,
-};
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
-use tokio::runtime::Runtime;
+use super::plan::{Item, Status};
+use std::io::{self, Write};
 
-/// Registers the schema of each Avro topic that routes and collectors write to, as `<topic>-value`. Registering again changes nothing.
+/// Whether each subject takes what the routes write, a line each.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn register(plan: &Plan, out: &mut impl Write) -> io::Result<Exit> {
-    let subjects = subjects(plan);
-    let Some(settings) = plan.registry.as_ref().filter(|_| !subjects.is_empty()) else {
-        writeln!(out, "nothing to register: nothing writes Avro to a topic")?;
-        return Ok(Exit::Done);
-    };
-    let runtime = Runtime::new()?;
-    let client = match Client::new(settings) {
-        Ok(client) => client,
-        Err(setback) => {
-            writeln!(out, "error: {setback}")?;
-            return Ok(Exit::Environment);
-        }
-    };
-    let mut exit = Exit::Done;
-    for (subject, text) in subjects {
-        match runtime.block_on(client.register(&subject, &text, &[])) {
-            Ok(id) => writeln!(out, "{subject}: id {id}")?,
-            Err(error) => {
-                writeln!(out, "error: {subject}: {error}")?;
-                exit = match error {
-                    RegisterError::Incompatible(_) | RegisterError::Refused(_) => exit.max(Exit::Findings),
-                    RegisterError::Setback(_) => Exit::Environment,
-                };
-            }
-        }
+pub fn check(items: &[Item], out: &mut impl Write) -> io::Result<()> {
+    let width = items.iter().map(|i| i.name.chars().count()).max().unwrap_or(0);
+    for item in items {
+        let verdict = match item.status() {
+            Status::Same => format!("registered, {}", item.state),
+            Status::Create => "new: nothing to be compatible with".to_owned(),
+            Status::Change => format!("compatible with {}", item.state),
+            Status::Problem | Status::Unreachable => "refused".to_owned(),
+        };
+        writeln!(out, "{:width$}  {verdict}", item.name)?;
+        findings(item, out)?;
     }
-    Ok(exit)
+    Ok(())
 }
 
-/// Subjects and their schemas, each once.
-fn subjects(plan: &Plan) -> BTreeMap<String, String> {
-    let written = plan.routes.iter().flat_map(destinations);
-    let avro = written.filter_map(|d| match d {
-        Destination::Topic(t) if t.format == Format::Avro => Some((t.topic.as_str(), t.schema_text.clone())),
-        _ => None,
-    });
-    let collected = plan.collectors.iter().filter(|c| c.format == Format::Avro);
-    let collected = collected.map(|c| (c.topic.as_str(), c.validator.schema.to_json()));
-    avro.chain(collected).map(|(topic, text)| (format!("{topic}-value"), text)).collect()
+/// What differs between the file and the newest version of each subject, field by field.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn diff(items: &[Item], out: &mut impl Write) -> io::Result<()> {
+    for item in items {
+        match (item.status(), item.steps.first()) {
+            (Status::Unreachable, _) => writeln!(out, "{}: not seen", item.name)?,
+            (Status::Same, _) => writeln!(out, "{}: the same as {}", item.name, item.state)?,
+            (_, Some(step)) if !item.state.is_empty() => {
+                writeln!(out, "{}: differs from {}", item.name, item.state)?;
+                step.details.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+            }
+            _ => writeln!(out, "{}: not registered", item.name)?,
+        }
+        findings(item, out)?;
+    }
+    Ok(())
+}
+
+fn findings(item: &Item, out: &mut impl Write) -> io::Result<()> {
+    let problems = item.problems.iter().map(|p| ("error", &p.message, &p.help));
+    let notes = item.notes.iter().map(|n| ("note", &n.message, &n.help));
+    let unreachable = item.unreachable.iter().map(|u| ("error", &u.message, &u.help));
+    for (kind, message, help) in problems.chain(notes).chain(unreachable) {
+        writeln!(out, "  {kind}: {message}")?;
+        if !help.is_empty() {
+            writeln!(out, "    help: {help}")?;
+        }
+    }
+    Ok(())
 }

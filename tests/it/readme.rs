@@ -1,7 +1,7 @@
 //! What README.md says is true: its tables are the code's, and its ten-minute path leads where it says.
 
 use crate::harness::{Project, block_on, bootstrap_servers, create_topic, message, produce, unique};
-use pointsman::{failure::CODES, telemetry::METRICS};
+use pointsman::{failure::CODES, telemetry::METRICS, tools::plan::FINDINGS};
 use sqlx::SqlitePool;
 
 const README: &str = include_str!("../../README.md");
@@ -16,6 +16,12 @@ fn table(head: &str) -> Vec<&'static str> {
 fn the_reference_of_failure_codes_is_the_codes_table() {
     let rows: Vec<String> = CODES.iter().map(|c| format!("| {} | `{}` | {} |", c.stage, c.code, c.meaning)).collect();
     assert_eq!(table("| stage | code | what it means |"), rows);
+}
+
+#[test]
+fn the_reference_of_findings_is_the_table_of_findings() {
+    let rows: Vec<String> = FINDINGS.iter().map(|(code, meaning)| format!("| `{code}` | {meaning} |")).collect();
+    assert_eq!(table("| finding | what it means |"), rows);
 }
 
 #[test]

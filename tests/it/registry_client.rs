@@ -9,8 +9,8 @@ use pointsman::{
     config,
     failure::{Remedy, Setback},
     http,
-    registry::{Answer, Client, Reference, RegisterError, server::Registry},
-    schema::Kind,
+    registry::{Answer, Client, Place, Reference, RegisterError, server::Registry},
+    schema::{Kind, compatibility::Level},
 };
 use serde_json::json;
 
@@ -29,7 +29,7 @@ fn settings(url: &str) -> config::Registry {
 }
 
 /// Something that listens and answers each request so.
-fn answering(app: Router) -> String {
+pub fn answering(app: Router) -> String {
     let listener = block_on(http::bind("127.0.0.1:0", "test")).unwrap();
     let url = listener.url();
     block_on(async { drop(tokio::spawn(listener.serve(app, std::future::pending()))) });
@@ -43,15 +43,15 @@ fn a_schema_is_registered_found_and_read_by_its_id() {
     let text = record(json!([{ "name": "id", "type": "long" }]));
     block_on(async {
         let subject = "with/slash and space-value";
-        assert_eq!(client.id_of(subject, &text).await.unwrap(), None);
-        assert!(client.latest(subject).await.unwrap().is_none());
+        assert_eq!(client.place_of(subject, &text).await.unwrap(), None);
+        assert!(client.version(subject, None).await.unwrap().is_none());
         assert!(client.versions(subject).await.unwrap().is_empty());
-        assert!(client.compatible(subject, &text).await.unwrap());
+        assert!(client.verdict(subject, &text).await.unwrap().compatible);
         let id = client.register(subject, &text, &[]).await.unwrap();
         assert_eq!(client.register(subject, &text, &[]).await.unwrap(), id);
-        assert_eq!(client.id_of(subject, &text).await.unwrap(), Some(id));
+        assert_eq!(client.place_of(subject, &text).await.unwrap(), Some(Place { id, version: 1 }));
         assert_eq!(client.versions(subject).await.unwrap(), [1]);
-        let latest = client.latest(subject).await.unwrap().unwrap();
+        let latest = client.version(subject, None).await.unwrap().unwrap();
         assert_eq!((latest.id, latest.version, latest.text), (id, 1, text));
         let Answer::Schema(schema) = client.schema(id).await.unwrap() else { panic!("no schema") };
         assert_eq!(schema.record().unwrap().name.0, "shop.Order");
@@ -93,7 +93,12 @@ fn an_incompatible_schema_and_no_schema_at_all_are_refused_with_the_registry_s_r
     let breaking = record(json!([{ "name": "id", "type": "long" }, { "name": "price", "type": "double" }]));
     block_on(async {
         client.register("s", &record(json!([{ "name": "id", "type": "long" }])), &[]).await.unwrap();
-        assert!(!client.compatible("s", &breaking).await.unwrap());
+        let verdict = client.verdict("s", &breaking).await.unwrap();
+        assert!(!verdict.compatible && verdict.reasons.iter().any(|r| r.contains("price")), "{verdict:?}");
+        assert_eq!(
+            (client.level("s").await.unwrap(), &*client.mode("s").await.unwrap()),
+            (Level::Backward, "READWRITE")
+        );
         let e = client.register("s", &breaking, &[]).await.unwrap_err();
         assert!(matches!(&e, RegisterError::Incompatible(why) if why.contains("price")), "{e}");
         let e = client.register("s", "{}", &[]).await.unwrap_err();

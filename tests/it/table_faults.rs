@@ -263,21 +263,25 @@ fn migrations_are_found_applied_and_guarded(db: Db) {
     let handle = crate::table_support::handle();
     file("1_first.sql", "CREATE TABLE first (id INTEGER)");
     file("2_second.sql", "CREATE TABLE second (id INTEGER)");
+    let apply = || {
+        let mut applied = Vec::new();
+        migrations::apply(&handle, &config, &mut |m| applied.push(m)).map(|()| applied)
+    };
     let versions = |found: &[migrations::Migration]| found.iter().map(|m| m.version).collect::<Vec<_>>();
     assert_eq!(versions(&migrations::pending(&handle, &config).unwrap()), [1, 2]);
     thread::scope(|scope| {
-        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| migrations::apply(&handle, &config).unwrap())).collect();
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| apply().unwrap())).collect();
         all.into_iter().for_each(|one| drop(one.join().unwrap()));
     });
     assert_eq!(migrations::pending(&handle, &config).unwrap(), []);
     assert_eq!((db.count("first"), db.count("second")), (0, 0));
 
     file("3_third.sql", "CREATE TABLE third (id INTEGER); SELECT nonsense");
-    let setback = migrations::apply(&handle, &config).unwrap_err();
+    let setback = apply().unwrap_err();
     assert_eq!(setback.remedy, Remedy::Stand);
     assert!(setback.message.contains("migration 3") && setback.message.contains("nonsense"), "{setback}");
     file("3_third.sql", "CREATE TABLE third (id INTEGER)");
-    assert_eq!(versions(&migrations::apply(&handle, &config).unwrap()), [3]);
+    assert_eq!(versions(&apply().unwrap()), [3]);
 
     file("1_first.sql", "CREATE TABLE first (id BIGINT)");
     let setback = migrations::pending(&handle, &config).unwrap_err();

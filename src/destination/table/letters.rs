@@ -81,10 +81,18 @@ fn table(session: &mut dyn Session, name: &TableName, at: &str) -> Result<Append
             inspect(session)?.unwrap_or(LiveTable { columns: Vec::new(), unique: Vec::new() })
         }
     };
+    columns(session.dialect(), name, at, &live)
+}
+
+/// A live table as one of dead letters.
+///
+/// # Errors
+/// It lacks a column, or has one that does not take what letters hold.
+pub(super) fn columns(dialect: Dialect, name: &TableName, at: &str, live: &LiveTable) -> Result<Appended, Setback> {
     let columns = COLUMNS.iter().map(|(column, shape)| {
         let wrong = |why: String| {
             let message = format!("table `{name}` of {at} cannot take dead letters: column `{column}` {why}");
-            let help = format!("name another table, or let Pointsman make it:\n{}", create(session.dialect(), name));
+            let help = format!("name another table, or let Pointsman make it:\n{}", create(dialect, name));
             Setback::stand(Cause::Database, message, help)
         };
         let found = live.columns.iter().find(|c| c.name == *column).ok_or_else(|| wrong("is missing".to_owned()))?;

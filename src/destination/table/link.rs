@@ -6,14 +6,14 @@ use super::{
     check,
     letters::Place,
     live::{Dialect, LiveTable},
-    outbox, positions,
+    own,
     postgres::Postgres,
     refusals::Refusal,
     session::Session,
     sqlite::Sqlite,
 };
 use crate::{
-    config::{Database, Dlq, TableName},
+    config::{Database, Dlq},
     failure::{Cause, Setback},
     route::{TableTarget, Target},
 };
@@ -82,12 +82,11 @@ pub(super) fn connect(bridge: &Bridge, database: &Database, group: &str) -> Resu
 
 /// Makes Pointsman's own tables where they are missing; a user without the right to make tables finds them made.
 fn make_own(session: &mut dyn Session) -> Result<(), Refusal> {
-    let positions = TableName { schema: None, table: "pointsman_positions".to_owned() };
-    if session.inspect(&positions)?.is_some() && session.inspect(&outbox::name())?.is_some() {
+    let lacking = own::lacking(session, &[])?;
+    if lacking.is_empty() {
         return Ok(());
     }
-    let dialect = session.dialect();
-    under_lock(session, &[positions::create(dialect), outbox::create(dialect)])
+    under_lock(session, &lacking.into_iter().map(|(_, create)| create).collect::<Vec<_>>())
 }
 
 /// Runs statements that make tables, one process at a time.

@@ -3,7 +3,7 @@
 use super::{
     bridge::{Bridge, CONNECT},
     postgres,
-    refusals::{self, Refusal},
+    refusals::{self, Class, Refusal},
     sqlite,
 };
 use crate::{
@@ -30,13 +30,19 @@ pub struct Migration {
     pub description: String,
 }
 
+impl Migration {
+    fn of(migration: &sqlx::migrate::Migration) -> Migration {
+        Migration { version: migration.version, description: migration.description.to_string() }
+    }
+}
+
 impl fmt::Display for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.version, self.description.replace(' ', "_"))
     }
 }
 
-/// Migrations of the folder that the database does not have.
+/// Migrations of the folder that the database does not have. Nothing is written.
 ///
 /// # Errors
 /// Stand: the folder cannot be read, or an applied migration has changed or is gone. Retry: the database does not answer.
@@ -44,41 +50,62 @@ pub fn pending(handle: &Handle, database: &Database) -> Result<Vec<Migration>, S
     let Some(folder) = &database.migrations else { return Ok(Vec::new()) };
     let bridge = Bridge { handle: handle.clone() };
     let migrator = read(&bridge, database, folder)?;
-    if database.is_sqlite() {
-        let mut connection = open_sqlite(&bridge, database)?;
-        with(&bridge, database, of(&migrator, &mut connection))
-    } else {
-        let mut connection = open_postgres(&bridge, database)?;
-        with(&bridge, database, of(&migrator, &mut connection))
-    }
-}
-
-/// Applies what is pending, one process at a time, and gives it.
-///
-/// # Errors
-/// As [`pending`]; and stand: a migration failed.
-pub fn apply(handle: &Handle, database: &Database) -> Result<Vec<Migration>, Setback> {
-    let Some(folder) = &database.migrations else { return Ok(Vec::new()) };
-    let bridge = Bridge { handle: handle.clone() };
-    let migrator = read(&bridge, database, folder)?;
-    if database.is_sqlite() {
-        let turn = sqlite::turn(database).map_err(|r| setback(database, &r))?;
-        let mut connection = open_sqlite(&bridge, database)?;
-        let applied = with(&bridge, database, async {
-            let pending = of(&migrator, &mut connection).await?;
-            migrator.run(&mut connection).await?;
-            Ok(pending)
-        });
-        drop(turn);
-        applied
+    let found = if database.is_sqlite() {
+        let options = sqlite::to_look(database).map_err(|e| setback(database, &e.into()))?;
+        let Some(options) = options else { return Ok(all(&migrator).map(Migration::of).collect()) };
+        let mut connection = connect::<SqliteConnection>(&bridge, database, &options)?;
+        with(&bridge, database, async {
+            let known = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+            match sqlx::query_scalar::<_, i64>(known).fetch_one(&mut connection).await? {
+                0 => Ok(all(&migrator).collect()),
+                _ => new(&migrator, &mut connection).await,
+            }
+        })
     } else {
         let mut connection = open_postgres(&bridge, database)?;
         with(&bridge, database, async {
-            let pending = of(&migrator, &mut connection).await?;
-            migrator.run(&mut connection).await?;
-            Ok(pending)
+            let known = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+            match sqlx::query_scalar::<_, bool>(known).fetch_one(&mut connection).await? {
+                false => Ok(all(&migrator).collect()),
+                true => new(&migrator, &mut connection).await,
+            }
         })
+    };
+    Ok(found?.into_iter().map(Migration::of).collect())
+}
+
+/// Applies what is pending, one process at a time; each migration is told once it is committed.
+///
+/// # Errors
+/// As [`pending`]; and stand: a migration failed. Those before it are applied.
+pub fn apply(handle: &Handle, database: &Database, told: &mut dyn FnMut(Migration)) -> Result<(), Setback> {
+    let Some(folder) = &database.migrations else { return Ok(()) };
+    let bridge = Bridge { handle: handle.clone() };
+    let migrator = read(&bridge, database, folder)?;
+    if database.is_sqlite() {
+        let _turn = sqlite::turn(database).map_err(|r| setback(database, &r))?;
+        let options = sqlite::options(database).map_err(|e| setback(database, &e.into()))?;
+        let mut connection = connect::<SqliteConnection>(&bridge, database, &options)?;
+        with(&bridge, database, carry_out(&migrator, &mut connection, told))
+    } else {
+        let mut connection = open_postgres(&bridge, database)?;
+        with(&bridge, database, carry_out(&migrator, &mut connection, told))
     }
+}
+
+async fn carry_out<C: Migrate>(
+    migrator: &Migrator,
+    connection: &mut C,
+    told: &mut dyn FnMut(Migration),
+) -> Result<(), MigrateError> {
+    // Given back with the connection where something fails.
+    connection.lock().await?;
+    connection.ensure_migrations_table(TABLE).await?;
+    for migration in new(migrator, connection).await? {
+        connection.apply(TABLE, migration).await?;
+        told(Migration::of(migration));
+    }
+    connection.unlock().await
 }
 
 fn read(bridge: &Bridge, database: &Database, folder: &Path) -> Result<Migrator, Setback> {
@@ -88,23 +115,40 @@ fn read(bridge: &Bridge, database: &Database, folder: &Path) -> Result<Migrator,
     })
 }
 
+/// The folder's migrations, without those that undo one.
+fn all(migrator: &Migrator) -> impl Iterator<Item = &sqlx::migrate::Migration> {
+    migrator.iter().filter(|m| !m.migration_type.is_down_migration())
+}
+
 /// Compares the folder with the database's table of applied migrations.
-async fn of<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<Vec<Migration>, MigrateError> {
-    connection.ensure_migrations_table(TABLE).await?;
+async fn new<'m, C: Migrate>(
+    migrator: &'m Migrator,
+    connection: &mut C,
+) -> Result<Vec<&'m sqlx::migrate::Migration>, MigrateError> {
     if let Some(version) = connection.dirty_version(TABLE).await? {
         return Err(MigrateError::Dirty(version));
     }
     let applied = connection.list_applied_migrations(TABLE).await?;
-    let known: Vec<_> = migrator.iter().filter(|m| !m.migration_type.is_down_migration()).collect();
     for a in &applied {
-        let migration = known.iter().find(|m| m.version == a.version).ok_or(MigrateError::VersionMissing(a.version))?;
+        let migration =
+            all(migrator).find(|m| m.version == a.version).ok_or(MigrateError::VersionMissing(a.version))?;
         if migration.checksum != a.checksum {
             return Err(MigrateError::VersionMismatch(a.version));
         }
     }
     let done: HashSet<i64> = applied.iter().map(|a| a.version).collect();
-    let new = known.iter().filter(|m| !done.contains(&m.version));
-    Ok(new.map(|m| Migration { version: m.version, description: m.description.to_string() }).collect())
+    Ok(all(migrator).filter(|m| !done.contains(&m.version)).collect())
+}
+
+/// A migration that the database refuses: its SQL is at fault, unless the database itself is.
+fn failed(database: &Database, version: i64, error: sqlx::Error) -> Setback {
+    let refusal = Refusal::from(error);
+    let environment = refusal.class == Class::Environment || refusal.code == "42501";
+    let message = format!("migration {version} of database `{}`: {}", database.name, refusal.text());
+    match environment {
+        true => Setback { message, ..setback(database, &refusal) },
+        false => Setback::stand(Cause::Database, message, "correct the migration's SQL; nothing of it was kept"),
+    }
 }
 
 fn with<T>(
@@ -118,10 +162,11 @@ fn with<T>(
         return Err(setback(database, &Refusal::environment(format!("migrations took longer than {seconds} s"))));
     };
     done.map_err(|e| {
-        let stand = |help: &str| {
-            Setback::stand(Cause::Database, format!("migrations of database `{}`: {e}", database.name), help)
-        };
-        match &e {
+        let message = format!("migrations of database `{}`: {e}", database.name);
+        let stand = |help: &str| Setback::stand(Cause::Database, message, help);
+        match e {
+            MigrateError::Execute(error) => setback(database, &error.into()),
+            MigrateError::ExecuteMigration(error, version) => failed(database, version, error),
             MigrateError::VersionMissing(_) => {
                 stand("put the migration's file back: what is applied must stay in the folder")
             }
@@ -129,23 +174,23 @@ fn with<T>(
                 stand("put the migration's file back as it was, and make the change in a new migration")
             }
             MigrateError::Dirty(_) => stand("the migration failed half-way: repair by hand, then remove its row"),
-            MigrateError::ExecuteMigration(..) => stand("correct the migration's SQL; nothing of it was kept"),
-            MigrateError::Execute(_) => setback(database, &Refusal::environment(e.to_string())),
             _ => stand(""),
         }
     })
 }
 
 fn open_postgres(bridge: &Bridge, database: &Database) -> Result<PgConnection, Setback> {
-    let options = postgres::options(database, "pointsman migrations").map_err(Refusal::from);
-    let connected = options.and_then(|o| bridge.wait(CONNECT, PgConnection::connect_with(&o)));
-    connected.map_err(|r| setback(database, &r))
+    let options = postgres::options(database, "pointsman migrations").map_err(|e| setback(database, &e.into()))?;
+    let mut connection: PgConnection = connect(bridge, database, &options)?;
+    // A process that is killed in a long migration takes it along, and its lock. Servers before 14 do not know how, so
+    // that they refuse it is no fault.
+    let watched = sqlx::raw_sql("SET client_connection_check_interval = 2000").execute(&mut connection);
+    let _ = bridge.wait(CONNECT, watched);
+    Ok(connection)
 }
 
-fn open_sqlite(bridge: &Bridge, database: &Database) -> Result<SqliteConnection, Setback> {
-    let options = sqlite::options(database).map_err(Refusal::from);
-    let connected = options.and_then(|o| bridge.wait(CONNECT, SqliteConnection::connect_with(&o)));
-    connected.map_err(|r| setback(database, &r))
+fn connect<C: Connection>(bridge: &Bridge, database: &Database, options: &C::Options) -> Result<C, Setback> {
+    bridge.wait(CONNECT, C::connect_with(options)).map_err(|r| setback(database, &r))
 }
 
 fn setback(database: &Database, refusal: &Refusal) -> Setback {

@@ -13,6 +13,7 @@ mod link;
 mod live;
 pub mod migrations;
 mod outbox;
+pub mod own;
 mod pending;
 mod positions;
 mod postgres;

@@ -128,6 +128,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap()
+    }
+
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
@@ -135,7 +140,7 @@ impl Running {
 
     pub fn wait(mut self) -> Finished {
         let code = self.child.wait().unwrap().code();
-        Finished { code, stdout: fs::read_to_string(&self.stdout).unwrap(), stderr: self.stderr() }
+        Finished { code, stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

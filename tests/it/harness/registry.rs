@@ -44,6 +44,13 @@ impl Registry {
         answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")) as u32
     }
 
+    /// Sets a setting: `/config/{subject}` or `/mode`, and the body.
+    pub fn set(&self, path: &str, body: serde_json::Value) {
+        let url = format!("{}{path}", self.url);
+        let answer = block_on(async { reqwest::Client::new().put(url).json(&body).send().await.unwrap() });
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+    }
+
     /// The subject's newest schema.
     pub fn latest(&self, subject: &str) -> String {
         let url = format!("{}/subjects/{subject}/versions/latest", self.url);

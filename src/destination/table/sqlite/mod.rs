@@ -30,13 +30,21 @@ use writer::Writer;
 pub(super) struct Sqlite {
     bridge: Bridge,
     connection: SqliteConnection,
-    writer: Arc<Writer>,
+    /// `None` where it only looks.
+    writer: Option<Arc<Writer>>,
     turn: Option<Turn>,
     statements: Statements,
     /// A commit was refused by a deferred foreign key: from now on each round is asked whether it was the one.
     ask_foreign_keys: bool,
     /// Rows that had no parent before this transaction.
     orphans: i64,
+}
+
+/// The options to look at a database without a change; `None` where its file does not exist.
+pub(super) fn to_look(database: &Database) -> Result<Option<SqliteConnectOptions>, sqlx::Error> {
+    let options = SqliteConnectOptions::from_str(&database.url)?.create_if_missing(false).read_only(true);
+    let exists = options.get_filename().exists();
+    Ok(exists.then(|| options.busy_timeout(Duration::from_secs(10)).disable_statement_logging()))
 }
 
 /// The options that a database of routes.toml comes to.
@@ -60,8 +68,19 @@ impl Sqlite {
             let _turn = writer.turn()?;
             bridge.wait(CONNECT, SqliteConnection::connect_with(&options))?
         };
+        Ok(Sqlite::new(bridge, connection, Some(writer)))
+    }
+
+    /// A connection that changes nothing, also beside a process that writes; `None` where there is no such file.
+    pub fn look(bridge: Bridge, database: &Database) -> Result<Option<Self>, Refusal> {
+        let Some(options) = to_look(database)? else { return Ok(None) };
+        let connection = bridge.wait(CONNECT, SqliteConnection::connect_with(&options))?;
+        Ok(Some(Sqlite::new(bridge, connection, None)))
+    }
+
+    fn new(bridge: Bridge, connection: SqliteConnection, writer: Option<Arc<Writer>>) -> Sqlite {
         let statements = Statements::default();
-        Ok(Sqlite { bridge, connection, writer, turn: None, statements, ask_foreign_keys: false, orphans: 0 })
+        Sqlite { bridge, connection, writer, turn: None, statements, ask_foreign_keys: false, orphans: 0 }
     }
 
     fn with(&mut self, sql: &str, arguments: SqliteArguments) -> Result<u64, Refusal> {
@@ -135,7 +154,8 @@ impl Session for Sqlite {
     }
 
     fn begin(&mut self) -> Result<(), Refusal> {
-        let turn = self.writer.turn()?;
+        let writer = self.writer.as_ref().ok_or_else(|| Refusal::environment("opened to be looked at only"))?;
+        let turn = writer.turn()?;
         self.run("BEGIN IMMEDIATE")?;
         self.turn = Some(turn);
         if self.ask_foreign_keys {

@@ -1,0 +1,85 @@
+//! `plan` and `apply` of databases: pending, failing and changed migrations, missing rights, tables that do not fit.
+
+use crate::{
+    harness::Project,
+    plan_all::{PAYMENT, Scene, TABLE, head, routes},
+};
+
+#[test]
+fn a_migration_that_fails_in_the_middle_leaves_the_ones_before_it_and_is_done_once_mended() {
+    let scene = Scene::new("plan_middle");
+    let file = |name: &str, sql: &str| std::fs::write(scene.project.folder.join("migrations").join(name), sql).unwrap();
+    file("2_broken.sql", "CREATE TABLE kept_nothing (id INTEGER); SELECT nonsense;");
+    file("3_last.sql", "CREATE TABLE last (id INTEGER);");
+    let failed = scene.project.run(&["apply", "--only", "tables", "--yes"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.stdout.contains("done books: apply migration 1_payments"), "{}", failed.stdout);
+    assert!(failed.stdout.contains("failed books: apply migration 2_broken"), "{}", failed.stdout);
+    assert!(failed.stdout.contains("nonsense") && failed.stdout.contains("help: correct the migration's SQL"));
+    assert!(failed.stdout.contains("error: applied 1 of 6"), "{}", failed.stdout);
+    let tables = |name: &str| scene.database.count(&format!("pg_tables WHERE tablename = '{name}'"));
+    assert_eq!((tables("payments"), tables("kept_nothing"), tables("last")), (1, 0, 0));
+
+    file("2_broken.sql", "CREATE TABLE kept_nothing (id INTEGER);");
+    let mended = scene.project.run(&["apply", "--only", "tables", "--yes"]).ok();
+    assert!(!mended.stdout.contains("1_payments") && mended.stdout.contains("3_last"), "{}", mended.stdout);
+    scene.project.run(&["plan", "--only", "tables", "--exit-code"]).ok();
+
+    file("1_payments.sql", "CREATE TABLE other (id INTEGER);");
+    let changed = scene.project.run(&["plan", "--only", "tables"]);
+    assert_eq!(changed.code, Some(1));
+    assert!(changed.stdout.contains("migration 1") && changed.stdout.contains("as it was"), "{}", changed.stdout);
+}
+
+#[test]
+fn a_user_without_the_right_to_make_tables_is_told_before_and_a_later_grant_is_enough() {
+    let scene = Scene::new("plan_rights");
+    let user = &scene.app;
+    scene.database.execute(&format!("CREATE ROLE {user} LOGIN PASSWORD 'x'"));
+    let url = scene.database.url.replace("postgres@", &format!("{user}:x@"));
+    let project = Project::new(&(head(user, &scene.registry.url, &url) + &routes(user)))
+        .file("schemas/payment.avsc", PAYMENT)
+        .file("migrations/1_payments.sql", TABLE);
+    for command in [&["plan", "--only", "tables"][..], &["apply", "--only", "tables", "--yes"]] {
+        let refused = project.run(command);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let words = format!("user {user} may not make tables in schema public");
+        assert!(refused.stdout.contains(&words), "{}", refused.stdout);
+    }
+    scene.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {user}"));
+    project.run(&["apply", "--only", "tables", "--yes"]).ok();
+    project.run(&["plan", "--only", "tables", "--exit-code"]).ok();
+    scene.database.execute(&format!("DROP OWNED BY {user}; DROP ROLE {user}"));
+}
+
+#[test]
+fn a_table_that_does_not_take_the_rows_is_a_finding_with_the_sql_that_mends_it() {
+    let scene = Scene::new("plan_unfit");
+    let path = scene.project.folder.join("migrations/1_payments.sql");
+    std::fs::write(path, "CREATE TABLE payments (id TEXT PRIMARY KEY);").unwrap();
+    // Before the migration nothing can be said of the table; after it, it can.
+    let applied = scene.project.run(&["apply", "--only", "tables", "--yes"]);
+    assert_eq!(applied.code, Some(1), "{applied:?}");
+    for output in [applied.stdout, scene.project.run(&["plan", "--only", "tables"]).stdout] {
+        assert!(
+            output.contains("has no column `amount`") && output.contains("ADD COLUMN \"amount\" INTEGER"),
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn a_sqlite_file_is_made_by_apply_and_not_by_plan() {
+    let scene = Scene::new("plan_sqlite");
+    let project =
+        Project::new(&(head(&scene.app, &scene.registry.url, "sqlite://data/books.db") + &routes(&scene.app)))
+            .file("schemas/payment.avsc", PAYMENT)
+            .file("migrations/1_payments.sql", TABLE);
+    let planned = project.run(&["plan", "--only", "tables"]).ok();
+    assert!(planned.stdout.contains("apply migration 1_payments"), "{}", planned.stdout);
+    assert!(planned.stdout.contains("make table dead_letters"), "{}", planned.stdout);
+    assert!(!project.folder.join("data").exists(), "looking makes nothing");
+    project.run(&["apply", "--only", "tables", "--yes"]).ok();
+    project.run(&["plan", "--only", "tables", "--exit-code"]).ok();
+    assert!(project.folder.join("data/books.db").exists());
+}
