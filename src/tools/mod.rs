@@ -4,6 +4,7 @@ pub mod collect;
 pub mod dashboards;
 pub mod demo;
 pub mod plan;
+pub mod generate;
 pub mod run;
 pub mod schemas;
 
