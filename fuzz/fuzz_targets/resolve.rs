@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pointsman::{
+use pointsman_fuzz::{
     codec::{Layout, Resolution, Resolver, Scanner},
     schema::Schema,
 };

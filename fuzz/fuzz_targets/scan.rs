@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pointsman::{
+use pointsman_fuzz::{
     codec::{CellReader, JsonWriter, Layout, Scanner, Slot},
     schema::Schema,
 };

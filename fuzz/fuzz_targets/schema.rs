@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pointsman::schema::Schema;
+use pointsman_fuzz::schema::Schema;
 
 fuzz_target!(|text: &str| {
     match Schema::parse(text) {

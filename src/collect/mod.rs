@@ -90,7 +90,7 @@ impl Collectors {
     }
 
     fn serve(&mut self, setting: &Setting, listener: Listener, collectors: &[&Collector]) -> Result<(), Setback> {
-        let document = Arc::new(openapi::document(collectors));
+        let document = openapi::document(collectors);
         let mut router = Router::new();
         for collector in collectors {
             let url = format!("{}{}", listener.url(), collector.path);

@@ -76,12 +76,34 @@ pub(super) fn parse(text: &str, file: u32) -> (Table, Vec<Problem>) {
                 Problem::error("toml-syntax", reader.place(span), format!("the key `{key}` stands twice"))
                     .help("a table has each key once; take one of the two out")
             }
-            message => Problem::error("toml-syntax", reader.place(span), format!("not TOML: {message}")),
+            message => Problem::error("toml-syntax", reader.place(span), format!("not TOML: {message}"))
+                .help(syntax_help(message)),
         };
         reader.problems.push(problem);
     }
     let table = reader.table(document.get_ref());
     (table, reader.problems)
+}
+
+/// What to write instead, by the parser's own words.
+fn syntax_help(message: &str) -> &'static str {
+    let helps = [
+        ("string values must be quoted", "write it in straight quotes: `\"…\"`"),
+        (
+            "invalid basic string, expected `\"`",
+            "the string is closed on the line on which it begins; `\"\"\"` spans lines",
+        ),
+        ("invalid basic string", "in double quotes `\\` begins an escape; control characters are written as `\\u0000`"),
+        ("invalid literal string", "the string is closed by `'` on the line on which it begins"),
+        ("unclosed table", "a header ends in `]`, that of a list's element in `]]`"),
+        ("key with no value", "write `key = value`"),
+        ("invalid unquoted key", "write `key = value`; a key of other characters stands in quotes"),
+        ("expected key", "write `key = value`, or a header: `[routes.NAME]`"),
+        ("invalid date", "a time is written as 2024-06-30T20:40:35Z"),
+        ("recurse", "lists and tables nest at most 80 deep"),
+    ];
+    let found = helps.iter().find(|(words, _)| message.contains(words));
+    found.map_or("TOML's forms are told at https://toml.io/en/v1.0.0", |(_, help)| help)
 }
 
 struct Reader {

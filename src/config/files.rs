@@ -7,6 +7,7 @@ use super::{
     problem::{Place, Problem},
     section::{Section, text, wrong_type},
 };
+use crate::schema::utf8;
 use std::path::{Path, PathBuf};
 
 /// Every file as it was read; the main one first.
@@ -18,15 +19,18 @@ pub(super) struct Files {
 
 /// Why the main file could not be read at all.
 pub(super) fn read(cx: &Context<'_>, path: &Path) -> Result<Files, std::io::Error> {
-    let text = std::fs::read_to_string(path)?;
     let mut files = Files { tables: Vec::new(), broken: false };
-    files.parse(cx, path, text);
+    files.parse(cx, path, std::fs::read(path)?);
     for included in includes(cx, &files.tables[0].0, path) {
-        match std::fs::read_to_string(&included.0) {
-            Ok(text) => files.parse(cx, &included.0, text),
+        match std::fs::read(&included.0) {
+            Ok(bytes) => files.parse(cx, &included.0, bytes),
             Err(e) => {
                 let message = format!("cannot read `{}`: {e}", included.0.display());
-                cx.report(Problem::error("unreadable-include", included.1, message));
+                let help = match included.0.is_dir() {
+                    true => "of a folder, name the files in it: `include = [\"routes/*.toml\"]`",
+                    false => "the file is there: look at who may read it",
+                };
+                cx.report(Problem::error("unreadable-include", included.1, message).help(help));
             }
         }
     }
@@ -73,7 +77,18 @@ fn includes(cx: &Context<'_>, main: &Table, path: &Path) -> Vec<(PathBuf, Place)
 }
 
 impl Files {
-    fn parse(&mut self, cx: &Context<'_>, path: &Path, text: String) {
+    fn parse(&mut self, cx: &Context<'_>, path: &Path, bytes: Vec<u8>) {
+        let text = match utf8(bytes) {
+            Ok(text) => text,
+            Err((text, found)) => {
+                let file = cx.add_source(path, text);
+                let place = Place { file, start: found.span.start as u32, end: found.span.end as u32 };
+                cx.report(Problem::error(found.code, place, found.message).help(found.help));
+                self.broken = true;
+                self.tables.push((Table::default(), place));
+                return;
+            }
+        };
         let file = cx.add_source(path, text);
         let (table, problems) = document::parse(cx.sources().get(file).map_or("", |s| &s.text), file);
         self.broken |= !problems.is_empty();
@@ -112,7 +127,7 @@ impl Files {
         for (table, _) in &self.tables {
             let Some(value) = table.get(section) else { continue };
             let Kind::Table(names) = &value.kind else {
-                wrong_type(cx, value, "a table", &format!("write `[{section}.NAME]`"));
+                wrong_type(cx, value, "a table", &format!("write `[{section}.NAME]`, in single brackets"));
                 continue;
             };
             for entry in &names.entries {

@@ -58,6 +58,12 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     let enrichers = enrichers::read(cx, &enricher_entries);
     main.require("app", "write `app = \"NAME\"`: it prefixes consumer groups and transactional ids");
     let app = main.text("app").unwrap_or_default();
+    if let Some(value) = main.value("app").filter(|_| app.is_empty()) {
+        cx.report(
+            Problem::error("empty-name", value.place, "`app` is empty")
+                .help("it prefixes consumer groups and transactional ids: take a name of its own"),
+        );
+    }
     let registry = settings::registry(&main);
     let named = Named {
         app: &app,
@@ -93,7 +99,7 @@ fn routes(cx: &Context<'_>, files: &Files, main: &Section<'_>, named: &Named<'_>
         defaults.only(&keys::DEFAULTS);
     }
     let entries = files.named(cx, "routes");
-    if entries.is_empty() && main.value("collectors").is_none() {
+    if entries.is_empty() && main.value("collectors").is_none() && !cx.is_misplaced(main.place, "routes") {
         cx.report(
             Problem::warning("nothing-to-do", cx.end_of(main.place), "the file has no routes")
                 .help("write `[routes.NAME]`"),

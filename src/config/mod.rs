@@ -31,6 +31,8 @@ mod routes;
 mod collectors;
 mod load;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 pub mod diagnostics;
 

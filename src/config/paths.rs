@@ -98,21 +98,11 @@ fn describe(schema: &Schema, node: NodeId, depth: u8) -> String {
 }
 
 /// `record`, `enum`, `long`, …
-pub(super) fn kind_name(kind: &Kind) -> &'static str {
+pub(super) fn kind_name(kind: &Kind) -> &str {
     match kind {
-        Kind::Null => "null",
-        Kind::Boolean => "boolean",
-        Kind::Int => "int",
-        Kind::Long => "long",
-        Kind::Float => "float",
-        Kind::Double => "double",
-        Kind::Bytes => "bytes",
-        Kind::String => "string",
-        Kind::Fixed(_) => "fixed",
-        Kind::Enum(_) => "enum",
-        Kind::Array(_) => "array",
-        Kind::Map(_) => "map",
-        Kind::Union(_) => "union",
         Kind::Record(_) => "record",
+        Kind::Enum(_) => "enum",
+        Kind::Fixed(_) => "fixed",
+        other => other.branch_name(),
     }
 }

@@ -114,6 +114,8 @@ pub(super) fn read(kafka: &Section<'_>, key: &str) -> BTreeMap<String, String> {
     found
 }
 
+const LISTED: &str = "librdkafka lists its properties in its CONFIGURATION.md";
+
 impl Properties {
     fn problem(&self, table: &str, name: &str, entry: &Entry, value: &str) -> Option<Problem> {
         let known = self.known.iter().find(|p| p.name == name);
@@ -127,7 +129,10 @@ impl Properties {
                 let why = if as_written { why } else { why.replace(value, "…") };
                 let range = known.filter(|p| !p.range.is_empty()).map(|p| format!("it takes {}", p.range));
                 let message = format!("librdkafka refuses this `{name}`: {why}");
-                Some(Problem::error("refused-property", entry.value.place, message).help(range.unwrap_or_default()))
+                Some(
+                    Problem::error("refused-property", entry.value.place, message)
+                        .help(range.unwrap_or_else(|| LISTED.to_owned())),
+                )
             }
             Ok(()) => {
                 let (clients, other) = match (table, known?.clients) {
@@ -150,7 +155,7 @@ impl Properties {
         let longer = || names().find(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
         let help = match nearest(name, names()).or_else(longer) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "librdkafka lists its properties in its CONFIGURATION.md".to_owned(),
+            None => LISTED.to_owned(),
         };
         Problem::error("unknown-property", entry.key_place, format!("librdkafka has no property `{name}`")).help(help)
     }

@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc};
 /// A problem of a schema as one of the configuration; `add` takes its text and gives the number of its file.
 pub(super) fn placed(found: FileProblem, add: impl FnOnce(&Path, String) -> u32) -> Problem {
     let FileProblem { path, text, problem } = found;
-    let place = (!text.is_empty()).then(|| {
+    let place = text.map(|text| {
         let file = add(&path, text);
         Place { file, start: problem.span.start as u32, end: problem.span.end as u32 }
     });
@@ -50,6 +50,14 @@ impl Schemas {
     }
 
     fn unknown(&self, cx: &Context<'_>, name: &Name) {
+        if name.text.ends_with(".avsc") {
+            let short = name.text.rsplit(['/', '\\']).next().unwrap_or_default().trim_end_matches(".avsc");
+            let named = self.catalog.names().find(|n| n.rsplit('.').next() == Some(short));
+            cx.report(Problem::error("unknown-schema", name.place, "`schema` is a record's name, not a file's").help(
+                format!("write the full name, `{}`: each .avsc in schemas/ is read", named.unwrap_or("namespace.Name")),
+            ));
+            return;
+        }
         let same = |n: &&str| n.rsplit('.').next() == Some(&name.text);
         if let Some(full) = self.catalog.names().find(same) {
             cx.report(

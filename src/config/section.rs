@@ -30,8 +30,9 @@ impl<'a> Section<'a> {
     pub(super) fn of(cx: &'a Context<'a>, value: &'a Value, what: impl Into<String>, place: Place) -> Option<Self> {
         match &value.kind {
             Kind::Table(table) => Some(Section { cx, table, what: what.into(), place }),
-            _ => {
-                wrong_type(cx, value, "a table", "");
+            kind => {
+                let brackets = "a header in single brackets makes a table, one in double brackets a list";
+                wrong_type(cx, value, "a table", if matches!(kind, Kind::Array(_)) { brackets } else { "" });
                 None
             }
         }
@@ -81,8 +82,8 @@ impl<'a> Section<'a> {
         match &value.kind {
             Kind::String(_) => name(self.cx, value).into_iter().collect(),
             Kind::Array(items) => items.iter().filter_map(|v| name(self.cx, v)).collect(),
-            _ => {
-                wrong_type(self.cx, value, "a string or a list of strings", "");
+            kind => {
+                wrong_type(self.cx, value, "a string or a list of strings", quotes(kind));
                 Vec::new()
             }
         }
@@ -121,7 +122,12 @@ impl<'a> Section<'a> {
                 None
             }
             _ => {
-                wrong_type(self.cx, value, "an integer", "");
+                let help = match &value.kind {
+                    Kind::String(s) if s.contains("${") => "variables are filled in inside strings only",
+                    Kind::String(_) => "write it without quotes",
+                    _ => "",
+                };
+                wrong_type(self.cx, value, "an integer", help);
                 None
             }
         }
@@ -178,6 +184,9 @@ impl<'a> Section<'a> {
                 self.cx.mark_misplaced(place, near);
                 problem.help(format!("did you mean `{near}`?"))
             }
+            (Some(home), None) if home.header == level.header => problem
+                .label(format!("a key of {}", home.what))
+                .help("a destination with `database` and `table` is a table, one with `topic` a topic"),
             (Some(home), None) => {
                 problem.label(format!("a key of {}", home.what)).help(format!("move `{key}` into {}", home.header))
             }
@@ -202,10 +211,19 @@ impl<'a> Section<'a> {
 pub(super) fn text(cx: &Context<'_>, value: &Value) -> Option<String> {
     match &value.kind {
         Kind::String(s) => Some(cx.interpolated(s, value.place)),
-        _ => {
-            wrong_type(cx, value, "a string", "");
+        kind => {
+            wrong_type(cx, value, "a string", quotes(kind));
             None
         }
+    }
+}
+
+/// What may help where a string is expected.
+fn quotes(found: &Kind) -> &'static str {
+    match found {
+        Kind::Integer(_) | Kind::Float(_) | Kind::Boolean(_) | Kind::Datetime(_) => "write it in quotes",
+        Kind::Array(items) if items.len() == 1 => "write the one value without brackets",
+        _ => "",
     }
 }
 

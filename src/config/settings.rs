@@ -27,9 +27,13 @@ pub(super) fn kafka(main: &Section<'_>) -> Kafka {
     let Some(section) = main.section("kafka", "`[kafka]`") else { return Kafka::default() };
     section.only(&keys::KAFKA);
     section.require("bootstrap_servers", "write `bootstrap_servers = \"host:9092\"`");
+    check_addresses(&section);
     let before = cx.errors();
     let kafka = Kafka {
-        bootstrap_servers: section.text("bootstrap_servers").unwrap_or_default(),
+        bootstrap_servers: match section.value("bootstrap_servers").map(|v| &v.kind) {
+            Some(Kind::String(_)) => section.text("bootstrap_servers").unwrap_or_default(),
+            _ => String::new(),
+        },
         properties: properties::read(&section, "properties"),
         consumer: properties::read(&section, "consumer"),
         producer: properties::read(&section, "producer"),
@@ -38,6 +42,28 @@ pub(super) fn kafka(main: &Section<'_>) -> Kafka {
         properties::check_together(&section, &kafka);
     }
     kafka
+}
+
+/// `host:port`, several with commas; librdkafka also takes a security protocol before each.
+fn check_addresses(kafka: &Section<'_>) {
+    let Some(value) = kafka.value("bootstrap_servers") else { return };
+    let Kind::String(_) = value.kind else {
+        let help = "several brokers stand in one string: `\"a:9092,b:9092\"`";
+        return wrong_type(kafka.cx, value, "a string", help);
+    };
+    let Some(servers) = text(kafka.cx, value) else { return };
+    let bad = |server: &str| {
+        let (scheme, host) = server.split_once("://").unwrap_or(("plaintext", server));
+        let known = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].iter().any(|s| s.eq_ignore_ascii_case(scheme));
+        let port = host.rsplit_once(':').is_none_or(|(name, port)| name.ends_with(':') || port.parse::<u16>().is_ok());
+        !known || host.is_empty() || host.contains([' ', '/']) || !port
+    };
+    if let Some(server) = servers.split(',').map(str::trim).find(|s| !is_open(s) && bad(s)) {
+        kafka.cx.report(
+            Problem::error("bad-address", value.place, format!("`{server}` is no broker's address"))
+                .help("write host and port, as in `localhost:9092`; several with commas between them"),
+        );
+    }
 }
 
 /// Every leaf under its dotted name: `security.protocol = …` without quotes is a table to TOML, and means the same.

@@ -1,51 +1,11 @@
 //! Good configurations and the plans they become. Bad ones: tests/check.
 
-use super::*;
+use super::{testing::Folder, *};
 use crate::{
     expr::Place as At,
     schema::{Kind, Schema},
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-/// A folder with the schemas of tests/check, removed at the end of its test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str, files: &[(&str, &str)]) -> Folder {
-        let folder = Folder(std::env::temp_dir().join(format!("pointsman-config-{}-{name}", std::process::id())));
-        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/schemas/shop");
-        fs::create_dir_all(folder.0.join("schemas")).unwrap();
-        for entry in fs::read_dir(shared).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, folder.0.join("schemas").join(path.file_name().unwrap())).unwrap();
-        }
-        for (path, text) in files {
-            let path = folder.0.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    fn plan(&self) -> Plan {
-        let env = |name: &str| (name == "PASSWORD").then(|| "secret".to_owned());
-        let loaded = load(&self.0.join("routes.toml"), Options { strict: true, env: &env, properties: None }).unwrap();
-        let shown: Vec<String> =
-            loaded.problems.iter().map(|p| diagnostics::human(p, &loaded.sources, false)).collect();
-        assert!(shown.is_empty(), "{}", shown.join("\n"));
-        loaded.plan.unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use std::time::Duration;
 
 const HEAD: &str = r#"
 version = 1
@@ -57,8 +17,8 @@ validators.order.schema = "shop.Order"
 "#;
 
 /// The plan of a file that begins with [`HEAD`].
-fn plan(name: &str, text: &str) -> Plan {
-    Folder::new(name, &[("routes.toml", &format!("{HEAD}{text}"))]).plan()
+fn plan(text: &str) -> Plan {
+    Folder::new(&[("routes.toml", &format!("{HEAD}{text}"))]).plan()
 }
 
 fn table(branch: &Branch, i: usize) -> &TableDestination {
@@ -81,10 +41,8 @@ fn names(view: &crate::expr::View) -> Vec<&str> {
 
 #[test]
 fn a_route_says_little_and_the_rest_is_default() {
-    let plan = plan(
-        "defaults",
-        "[routes.orders]\ntopic = 'orders'\nvalidator = 'order'\ndlq = 'dead'\ndestination = 'orders.out'\n",
-    );
+    let plan =
+        plan("[routes.orders]\ntopic = 'orders'\nvalidator = 'order'\ndlq = 'dead'\ndestination = 'orders.out'\n");
     let [route] = &plan.routes[..] else { panic!() };
     assert_eq!((route.name.as_str(), route.group.as_str()), ("orders", "shop.orders"));
     assert_eq!(route.topics, ["orders"]);
@@ -105,7 +63,6 @@ fn a_route_says_little_and_the_rest_is_default() {
 #[test]
 fn every_key_of_a_route_reaches_the_plan() {
     let plan = plan(
-        "keys",
         r#"
         [defaults]
         dlq = { topic = "{route}.dlq" }
@@ -156,7 +113,6 @@ fn every_key_of_a_route_reaches_the_plan() {
 #[test]
 fn rules_and_sets_keep_the_order_of_the_text() {
     let plan = plan(
-        "order",
         r#"
         [validators.order.rules]
         z = "quantity > 0"
@@ -195,7 +151,6 @@ fn rules_and_sets_keep_the_order_of_the_text() {
 #[test]
 fn a_written_schema_takes_its_fields_by_name_and_defaults_for_the_rest() {
     let plan = plan(
-        "written",
         "[routes.orders]\ntopic = 'orders'\nvalidator = 'order'\ndlq = 'stop'\ndestination = { topic = 'out', schema = 'shop.Shipment' }\n",
     );
     let sources: Vec<String> =
@@ -206,7 +161,6 @@ fn a_written_schema_takes_its_fields_by_name_and_defaults_for_the_rest() {
 #[test]
 fn columns_are_fields_paths_and_expressions() {
     let plan = plan(
-        "columns",
         r#"
         [routes.orders]
         topic = "orders"
@@ -257,7 +211,6 @@ fn columns_are_fields_paths_and_expressions() {
 #[test]
 fn cases_before_decoding_are_lanes_and_cases_after_it_are_branches() {
     let plan = plan(
-        "cases",
         r#"
         [enrichers.a.set]
         a = "1"
@@ -321,10 +274,8 @@ fn variables_secrets_and_paths_are_those_of_the_file_that_names_them() {
     let main = "version = 1\napp = 'a'\ninclude = ['parts/*.toml']\n\
         kafka = { bootstrap_servers = '${HOSTS:-a:9092,b:9092}', properties = { sasl.password = '${PASSWORD}', 'linger.ms' = 5 } }\n";
     let part = "[databases.shop]\nurl = 'sqlite://shop.db'\nuser = '$${PASSWORD}'\npassword = '${file:secret}'\nmigrations = '.'\n";
-    let folder = Folder::new("paths", &[("routes.toml", main), ("parts/db.toml", part), ("parts/secret", "pw\n")]);
-    let env = |name: &str| (name == "PASSWORD").then(|| "secret".to_owned());
-    let loaded = load(&folder.0.join("routes.toml"), Options { strict: true, env: &env, properties: None }).unwrap();
-    let plan = loaded.plan.unwrap();
+    let folder = Folder::new(&[("routes.toml", main), ("parts/db.toml", part), ("parts/secret", "pw\n")]);
+    let plan = folder.load().plan.unwrap();
     assert_eq!(plan.kafka.bootstrap_servers, "a:9092,b:9092");
     assert_eq!(plan.kafka.properties["sasl.password"], "secret");
     assert_eq!(plan.kafka.properties["linger.ms"], "5");

@@ -158,6 +158,13 @@ fn type_mismatch(place: Place, record: &str, field: &str, misfit: &fit::Misfit) 
         return problem
             .help(format!("losing digits has to be said, in an enricher: `{field} = \"round({field}, {scale})\"`"));
     }
+    // A logical type is a note beside the number: whoever does not know it reads the number.
+    if misfit.found.starts_with("timestamp-") && misfit.wanted == "long" {
+        return problem.help(format!(
+            "say in {record} what the long is: {{ \"type\": \"long\", \"logicalType\": \"{}\" }}, the same bytes; or set `{field}` to `int({field})`, which is seconds",
+            misfit.found
+        ));
+    }
     problem.help(format!("convert `{field}` in an enricher, or change its type in {record}"))
 }
 

@@ -79,7 +79,7 @@ fn value<'r>(arena: &'r Bump, json: &'r [u8]) -> Res<Val<'r>> {
 }
 
 fn unescaped(text: &str) -> Res<String> {
-    sonic_rs::from_str(text).map_err(|_| malformed())
+    serde_json::from_str(text).map_err(|_| malformed())
 }
 
 struct Cursor<'j> {

@@ -3,17 +3,11 @@
 use super::{Known, Op, Origin, Outcomes, Program, RowRef, Span, Target, Verdict, Wants, Writer};
 use crate::{
     codec::write,
-    config::{self, Options},
+    config::testing::Folder,
     record::{OwnedRecord, Records},
     schema::{Schema, framing},
 };
-use std::{
-    fs,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::sync::Arc;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields":[
   {"name":"id","type":"string"},
@@ -24,15 +18,8 @@ const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields"
 
 /// Compiles the one route of this text, with schema id 9 for every destination.
 fn program(route: &str) -> Program {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("pointsman-route-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let folder = std::env::temp_dir().join(name);
-    fs::create_dir_all(folder.join("schemas")).unwrap();
-    fs::write(folder.join("schemas/event.avsc"), SCHEMA).unwrap();
     let head = "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
-    fs::write(folder.join("routes.toml"), format!("{head}{route}")).unwrap();
-    let loaded = config::load(&folder.join("routes.toml"), Options::default()).unwrap();
-    fs::remove_dir_all(&folder).unwrap();
+    let loaded = Folder::new(&[("schemas/event.avsc", SCHEMA), ("routes.toml", &format!("{head}{route}"))]).load();
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     Program::compile(&plan.routes[0], &[9; 8]).unwrap()
 }

@@ -4,18 +4,15 @@ use super::{
     arena::{NodeId, Schema},
     link::Linked,
     parse::{Reader, Source},
-    problem::Problem,
+    problem::{Problem, utf8},
     read::nesting,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// Deepest nesting of folders: a link that leads back up would otherwise be followed without end.
-const MAX_FOLDERS: usize = 32;
 
 /// The named types of a folder of schemas.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +32,8 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct FileProblem {
     pub path: PathBuf,
-    /// The file's text, which the problem's span is a range of; empty where the file cannot be read.
-    pub text: String,
+    /// The file's text, which the problem's span is a range of; `None` where the file cannot be read.
+    pub text: Option<String>,
     pub problem: Problem,
 }
 
@@ -46,14 +43,15 @@ impl Catalog {
     pub fn load(dir: &Path) -> (Catalog, Vec<FileProblem>) {
         let mut paths = Vec::new();
         let mut problems = Vec::new();
-        if let Err(error) = find(dir, 0, &mut paths) {
+        if let Err(error) = find(dir, &mut BTreeSet::new(), &mut paths) {
             problems.push(unreadable(dir, &error, "this folder should hold the schemas, one .avsc file each"));
         }
         paths.sort();
         let mut files = Vec::new();
         for path in paths {
-            match fs::read_to_string(&path) {
-                Ok(text) => files.push((path, text)),
+            match fs::read(&path).map(utf8) {
+                Ok(Ok(text)) => files.push((path, text)),
+                Ok(Err((text, problem))) => problems.push(FileProblem { path, text: Some(text), problem }),
                 Err(error) => problems.push(unreadable(&path, &error, "")),
             }
         }
@@ -81,7 +79,7 @@ impl Catalog {
         problems.sort_by_key(|(file, p)| (*file, p.span.start, p.span.end));
         let problems = problems.into_iter().map(|(file, problem)| {
             let (path, text) = files[file].clone();
-            FileProblem { path, text, problem }
+            FileProblem { path, text: Some(text), problem }
         });
         let problems = problems.collect();
         (Catalog { files, types }, problems)
@@ -118,13 +116,15 @@ fn take(reader: &mut Reader<'_>, linked: &Linked, id: NodeId) -> Option<Arc<Sche
     None
 }
 
-fn find(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Each folder once: a link may lead back up.
+fn find(dir: &Path, known: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !known.insert(fs::canonicalize(dir)?) {
+        return Ok(());
+    }
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            if depth < MAX_FOLDERS {
-                find(&path, depth + 1, paths)?;
-            }
+            find(&path, known, paths)?;
         } else if path.extension().is_some_and(|e| e == "avsc") {
             paths.push(path);
         }
@@ -135,7 +135,7 @@ fn find(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> io::Result<()> {
 fn unreadable(path: &Path, error: &io::Error, help: &str) -> FileProblem {
     let message = format!("cannot read {}: {error}", path.display());
     let problem = Problem::error(0..0, "unreadable", message).help(help);
-    FileProblem { path: path.to_owned(), text: String::new(), problem }
+    FileProblem { path: path.to_owned(), text: None, problem }
 }
 
 #[cfg(test)]
@@ -145,7 +145,8 @@ mod tests {
     fn catalog(files: &[(&str, &str)]) -> (Catalog, Vec<String>) {
         let (catalog, problems) = Catalog::of(files.iter().map(|(p, t)| (p.into(), (*t).to_owned())).collect());
         let show = |p: &FileProblem| {
-            format!("{} at {} {}: {}", p.problem.code, p.path.display(), &p.text[p.problem.span.clone()], p.problem)
+            let text = p.text.as_ref().unwrap();
+            format!("{} at {} {}: {}", p.problem.code, p.path.display(), &text[p.problem.span.clone()], p.problem)
         };
         (catalog, problems.iter().map(show).collect())
     }
@@ -216,7 +217,7 @@ mod tests {
         let (catalog, problems) = Catalog::load(&dir);
         fs::remove_dir_all(&dir).unwrap();
         assert_eq!(catalog.names().collect::<Vec<_>>(), ["F"]);
-        assert_eq!(problems.iter().map(|p| p.problem.code).collect::<Vec<_>>(), ["unreadable"]);
+        assert_eq!(problems.iter().map(|p| p.problem.code).collect::<Vec<_>>(), ["not-utf8"]);
         let (_, problems) = Catalog::load(&dir);
         assert!(problems[0].problem.message.contains("cannot read"), "{:?}", problems[0]);
     }

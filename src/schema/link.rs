@@ -76,7 +76,13 @@ impl Reader<'_> {
                 let near = nearest(name, known.into_iter().chain(PRIMITIVES).chain(COMPLEX));
                 let place = &self.drafts[index].place;
                 let problem = Problem::error(place.span.clone(), "unknown-type", format!("there is no type `{name}`"))
-                    .help(near.map_or(String::new(), |n| format!("did you mean \"{n}\"?")));
+                    .help(match (foreign(name), near) {
+                        (Some(avro), _) => format!("write {avro}"),
+                        (None, Some(near)) => format!("did you mean \"{near}\"?"),
+                        (None, None) => {
+                            "a named type is written with its namespace, and defined in some .avsc".to_owned()
+                        }
+                    });
                 self.problems.push((place.text, problem));
             }
         }
@@ -132,4 +138,27 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What Avro has for a type that other languages name so.
+fn foreign(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "integer" | "int32" | "i32" | "short" | "smallint" => "\"int\"",
+        "int64" | "i64" | "bigint" => "\"long\"",
+        "bool" => "\"boolean\"",
+        "str" | "text" | "varchar" => "\"string\"",
+        "number" | "float64" | "f64" | "real" => "\"double\"",
+        "float32" | "f32" => "\"float\"",
+        "binary" | "blob" => "\"bytes\"",
+        "datetime" | "timestamp" | "instant" => "{\"type\": \"long\", \"logicalType\": \"timestamp-millis\"}",
+        "date" => "{\"type\": \"int\", \"logicalType\": \"date\"}",
+        "time" => "{\"type\": \"int\", \"logicalType\": \"time-millis\"}",
+        "uuid" => "{\"type\": \"string\", \"logicalType\": \"uuid\"}",
+        "decimal" | "numeric" | "money" => {
+            "{\"type\": \"bytes\", \"logicalType\": \"decimal\", \"precision\": 12, \"scale\": 2}"
+        }
+        "list" => "{\"type\": \"array\", \"items\": …}",
+        "object" | "struct" => "{\"type\": \"record\", …}",
+        _ => return None,
+    })
 }

@@ -25,4 +25,4 @@ pub use arena::{Clock, EnumType, Field, Fixed, HINTS, Kind, Logical, Name, Node,
 pub use catalog::{Catalog, FileProblem};
 pub use compose::NewField;
 pub use place::{key_in_field, place_in_field};
-pub use problem::{Problem, Severity};
+pub use problem::{Problem, Severity, utf8};

@@ -51,6 +51,26 @@ impl fmt::Display for Problem {
     }
 }
 
+/// The text of a file, or what it can be shown as with its first byte that is not UTF-8.
+///
+/// # Errors
+/// The bytes are not UTF-8.
+pub fn utf8(bytes: Vec<u8>) -> Result<String, (String, Problem)> {
+    String::from_utf8(bytes).map_err(|why| {
+        let bytes = why.as_bytes();
+        let help = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file is UTF-16: save it as UTF-8",
+            _ => "save the file as UTF-8: it may be Latin-1 or Windows-1252",
+        };
+        // The same offset in both: what comes before is kept as it is.
+        let at = why.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let span = at..text.ceil_char_boundary(at + 1);
+        let message = format!("the file is not UTF-8 from byte {at} on");
+        (text, Problem::error(span, "not-utf8", message).help(help))
+    })
+}
+
 /// The number of the line, from 1, that holds this byte of the text.
 pub(super) fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
