@@ -13,5 +13,10 @@ mod described;
 mod harness;
 mod secured;
 mod shipped;
+mod spark;
 mod tools;
+#[path = "../it/transcript.rs"]
+mod transcript;
+#[path = "../it/walk.rs"]
+mod walk;
 mod watched;

@@ -1,6 +1,6 @@
 //! The examples: each README.md leads where it says, and what the examples share with the shipped files is the same.
 
-use crate::walk::Walk;
+use crate::{harness::Database, walk::Walk};
 use std::{
     collections::BTreeSet,
     fs,
@@ -37,7 +37,13 @@ fn analytics_leads_where_it_says() {
 
 #[test]
 fn shop_database_leads_where_it_says() {
-    Walk::through("shop-database", &[], &[]).follow("README.md");
+    let postgres = Database::new("example");
+    let mut walk = Walk::through("shop-database", &[("postgres://postgres@localhost:5432/shop", &postgres.url)], &[]);
+    walk.follow("README.md");
+    assert!(postgres.count("orders") > 50 && postgres.count("order_items") > postgres.count("orders"));
+    let differing = "orders o WHERE total - shipping <>
+                     (SELECT sum(quantity * unit_price) FROM order_items i WHERE i.order_id = o.order_id)";
+    assert_eq!(postgres.count(differing), 0);
 }
 
 /// The folders of examples/.
@@ -67,4 +73,29 @@ fn the_examples_are_the_shipped_routes_in_parts() {
     }
     let all: BTreeSet<String> = shipped["routes"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(routes, all, "each shipped route is in an example");
+}
+
+#[test]
+fn the_examples_schemas_and_migrations_are_the_shipped_ones() {
+    let shipped: String = files(&root().join("migrations")).iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    for example in examples() {
+        for file in files(&example.join("schemas")) {
+            let original = root().join(file.strip_prefix(&example).unwrap());
+            let [own, theirs] = [&file, &original].map(|p| fs::read_to_string(p).unwrap());
+            assert_eq!(own, theirs, "copy {} to {}", original.display(), file.display());
+        }
+        for file in files(&example.join("migrations")) {
+            let own = fs::read_to_string(&file).unwrap();
+            let sql: Vec<&str> = own.lines().filter(|l| !l.starts_with("--")).collect();
+            for statement in sql.join("\n").split(';').map(str::trim).filter(|s| !s.is_empty()) {
+                assert!(shipped.contains(statement), "{}: not in migrations/: {statement}", file.display());
+            }
+        }
+    }
+}
+
+/// Every file below a folder; none where there is no folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|e| e.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

@@ -23,8 +23,8 @@ pub struct Walk {
     _registry: Option<Registry>,
 }
 
-/// A service that the example's routes.toml names by a variable: the variable, what documents call it, where it is here.
-pub type Service<'a> = (&'a str, &'a str, &'a str);
+/// A service that a document names by itself: how, and where it is here.
+pub type Service<'a> = (&'a str, &'a str);
 
 impl Walk {
     /// Through examples/`example`; `programs` are folders with commands that it uses.
@@ -48,13 +48,10 @@ impl Walk {
         }
         for (variable, port) in listens(&routes) {
             let here = format!("127.0.0.1:{}", free_port());
-            names.extend(["127.0.0.1", "localhost"].map(|host| (format!("{host}:{port}"), here.clone())));
+            names.extend(["localhost", "127.0.0.1"].map(|host| (format!("{host}:{port}"), here.clone())));
             variables.push((variable, here));
         }
-        for (variable, shown, here) in services {
-            variables.push(((*variable).to_owned(), (*here).to_owned()));
-            names.push(((*shown).to_owned(), (*here).to_owned()));
-        }
+        names.extend(services.iter().map(|(shown, here)| ((*shown).to_owned(), (*here).to_owned())));
         let mut session = Session::new(&project.folder, &variables, programs);
         session.call_in_kafka(example, &app);
         topics.iter().for_each(|(shown, own)| session.call_in_kafka(shown, own));
