@@ -196,10 +196,10 @@ impl<'c> Desk<'c> {
         help: String,
     ) {
         let (path, text) = self.catalog.source(hint.record).map_or_else(
-            || (PathBuf::from(hint.record), String::new()),
-            |(path, text)| (path.to_owned(), text.to_owned()),
+            || (PathBuf::from(hint.record), None),
+            |(path, text)| (path.to_owned(), Some(text.to_owned())),
         );
-        let span = place(&text).unwrap_or(0..0);
+        let span = text.as_deref().and_then(place).unwrap_or(0..0);
         let problem = Problem::error(span, "bad-hint", message).help(help);
         if !self.found.iter().any(|f| f.path == path && f.problem == problem) {
             self.found.push(FileProblem { path, text, problem });

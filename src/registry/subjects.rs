@@ -41,11 +41,6 @@ pub struct Verdict {
 }
 
 impl Client {
-    /// The registry's URL as it may be shown.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The place at which a subject has this schema; `None` if it does not have it.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ fn sparks_totals_are_the_generators() {
     let packages = guide.lines().find_map(|l| l.strip_prefix("pip install ")).expect("SPARK.md says what to install");
     let programs = python(&packages.split_whitespace().collect::<Vec<_>>());
 
-    let mut walk = Walk::through("analytics", &[], &[programs.clone()]);
+    let mut walk = Walk::through("analytics", &[], std::slice::from_ref(&programs));
     walk.follow("README.md");
     walk.follow("SPARK.md");
 

@@ -40,7 +40,7 @@ impl Collector {
         let listener = block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
         let router = Router::new().route("/events", post(handler));
-        block_on(async { tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) });
+        block_on(async { drop(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() })) });
         Collector { url, taken }
     }
 

@@ -312,5 +312,5 @@ pub fn claim_all(tables: &mut Tables, partitions: &[Partition]) -> Result<Positi
 
 /// The topic `t` as the brokers would describe it, with this id.
 pub fn topics(id: &str) -> TopicInfos {
-    BTreeMap::from([("t".to_owned(), TopicInfo { id: Some(id.to_owned()), partitions: 1 })])
+    BTreeMap::from([("t".to_owned(), TopicInfo { id: Some(id.to_owned()), partitions: 1, replication: 1 })])
 }
