@@ -6,11 +6,12 @@ pub mod check;
 mod collect;
 mod dashboards;
 mod demo;
+mod generate;
 pub mod registry;
 mod run;
 mod schemas;
 
-use crate::{config, kafka, tools::Exit};
+use crate::{config, kafka, schema::Catalog, tools::Exit};
 use clap::{Parser, Subcommand};
 use std::{
     env,
@@ -43,6 +44,7 @@ enum Command {
     Registry(registry::Args),
     Dashboards(dashboards::Args),
     Demo(demo::Args),
+    Generate(generate::Args),
 }
 
 /// Parses the command line and carries it out.
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Registry(args) => registry::run(args),
         Command::Dashboards(args) => dashboards::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Generate(args) => generate::run(args),
     });
     ended.unwrap_or(Exit::Fault).into()
 }
@@ -73,12 +76,17 @@ fn plan(file: &Path) -> Result<config::Plan, Exit> {
 
 /// The same, strict or as a file is read where its variables and secrets are not at hand.
 fn checked(file: &Path, strict: bool) -> Result<config::Plan, Exit> {
+    loaded(file, strict).map(|(plan, _)| plan)
+}
+
+/// The same with the schemas.
+fn loaded(file: &Path, strict: bool) -> Result<(config::Plan, Catalog), Exit> {
     let options = config::Options { strict, properties: Some(kafka::properties()), ..Default::default() };
-    let loaded = config::load(file, options);
-    loaded.ok().and_then(|l| l.plan).ok_or_else(|| {
+    let loaded = config::load(file, options).ok();
+    loaded.and_then(|l| Some((l.plan?, l.catalog))).ok_or_else(|| {
         let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict };
         let err = io::stderr();
-        written(check::run(&args, config::Options::default(), colours(&err), &mut err.lock()))
+        written(check::run(&args, options, colours(&err), &mut err.lock()))
     })
 }
 

@@ -1,11 +1,22 @@
 //! Problems as people and as programs read them.
 
-use super::problem::{Place, Problem, Severity, Sources};
+use super::{
+    problem::{Place, Problem, Severity, Sources},
+    schemas::placed,
+};
+use crate::schema::FileProblem;
 use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Renderer, Snippet, normalize_untrusted_str,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, ops::Range};
+
+/// Problems of schemas that show outside of a configuration, with the texts that they point into.
+pub fn of_schemas(found: Vec<FileProblem>) -> (Vec<Problem>, Sources) {
+    let mut sources = Sources::default();
+    let problems = found.into_iter().map(|p| placed(p, |path, text| sources.add(path, text))).collect();
+    (problems, sources)
+}
 
 /// One problem with its piece of text and a caret, as rustc shows it; with the colours of a terminal, or plain.
 pub fn human(problem: &Problem, sources: &Sources, colour: bool) -> String {

@@ -9,6 +9,17 @@ use super::{
 use crate::schema::{Catalog, FileProblem, Schema};
 use std::{path::Path, sync::Arc};
 
+/// A problem of a schema as one of the configuration; `add` takes its text and gives the number of its file.
+pub(super) fn placed(found: FileProblem, add: impl FnOnce(&Path, String) -> u32) -> Problem {
+    let FileProblem { path, text, problem } = found;
+    let place = (!text.is_empty()).then(|| {
+        let file = add(&path, text);
+        Place { file, start: problem.span.start as u32, end: problem.span.end as u32 }
+    });
+    let severity = if problem.is_error() { Severity::Error } else { Severity::Warning };
+    Problem { severity, ..Problem::error(problem.code, place, problem.message).help(problem.help) }
+}
+
 pub(super) struct Schemas {
     pub catalog: Catalog,
 }
@@ -16,13 +27,8 @@ pub(super) struct Schemas {
 impl Schemas {
     pub(super) fn load(cx: &Context<'_>, folder: &Path) -> Schemas {
         let (catalog, problems) = Catalog::load(folder);
-        for FileProblem { path, text, problem } in problems {
-            let place = (!text.is_empty()).then(|| {
-                let file = cx.add_source(&path, text);
-                Place { file, start: problem.span.start as u32, end: problem.span.end as u32 }
-            });
-            let severity = if problem.is_error() { Severity::Error } else { Severity::Warning };
-            cx.report(Problem { severity, ..Problem::error(problem.code, place, problem.message).help(problem.help) });
+        for problem in problems {
+            cx.report(placed(problem, |path, text| cx.add_source(path, text)));
         }
         Schemas { catalog }
     }

@@ -11,8 +11,28 @@ mod sales;
 mod shop;
 mod states;
 
+mod hint;
+mod like;
+mod value;
+mod make;
+mod scalar;
+mod compile;
+mod draw;
+mod judge;
+mod fault;
+mod rules;
+pub mod stream;
+#[cfg(test)]
+mod checks;
+
+pub use draw::{BEGIN, Source, Start};
+pub use fault::Fault;
+pub use hint::{HINTS, HintDoc};
+pub use judge::Way;
+pub use like::{LIKES, Like, LikeDoc};
+
 use crate::failure::Stage;
-use chance::Chance;
+pub(crate) use chance::Chance;
 
 /// A job of the shipped routes.toml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

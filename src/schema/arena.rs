@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The attribute of a field that holds hints for the generator.
+pub const HINTS: &str = "pointsman";
+
 /// Index of a node in its [`Schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);

@@ -14,12 +14,14 @@ mod compose;
 mod read;
 mod text;
 mod catalog;
+mod place;
 pub mod matching;
 mod explain;
 pub mod compatibility;
 pub mod framing;
 
-pub use arena::{Clock, EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema, Unit};
+pub use arena::{Clock, EnumType, Field, Fixed, HINTS, Kind, Logical, Name, Node, NodeId, RecordType, Schema, Unit};
 pub use catalog::{Catalog, FileProblem};
 pub use compose::NewField;
+pub use place::{key_in_field, place_in_field};
 pub use problem::{Problem, Severity};

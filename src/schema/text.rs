@@ -1,7 +1,7 @@
 //! A schema as text: whole, as it is registered, and in Avro's Parsing Canonical Form.
 
 use super::{
-    arena::{Kind, Logical, Name, NodeId, Schema},
+    arena::{HINTS, Kind, Logical, Name, NodeId, Schema},
     names::namespace,
 };
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt::Write};
 
 impl Schema {
     /// The text to register: self-contained and compact, each named type defined where it is first used, with everything
-    /// the arena holds. Equal texts mean equal schemas.
+    /// the arena holds but the generator's hints: another hint is no new version. Equal texts mean equal schemas.
     pub fn to_json(&self) -> String {
         let mut writer = Writer { schema: self, out: String::new(), defined: HashSet::new() };
         writer.write(self.root(), "");
@@ -97,7 +97,7 @@ impl<'s> Writer<'s> {
             self.out.push_str(r#","aliases":"#);
             self.list(&field.aliases, |w, alias| w.string(alias));
         }
-        for (key, value) in &field.attributes {
+        for (key, value) in field.attributes.iter().filter(|(key, _)| *key != HINTS) {
             self.out.push(',');
             self.string(key);
             self.put(format_args!(":{value}"));

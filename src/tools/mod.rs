@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod dashboards;
 pub mod demo;
+pub mod generate;
 pub mod run;
 pub mod schemas;
 

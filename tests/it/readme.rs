@@ -1,7 +1,11 @@
 //! What README.md says is true: its tables are the code's, and its ten-minute path leads where it says.
 
 use crate::harness::{Project, block_on, bootstrap_servers, create_topic, message, produce, unique};
-use pointsman::{failure::CODES, telemetry::METRICS};
+use pointsman::{
+    failure::CODES,
+    generate::{Fault, HINTS, LIKES},
+    telemetry::METRICS,
+};
 use sqlx::SqlitePool;
 
 const README: &str = include_str!("../../README.md");
@@ -24,6 +28,16 @@ fn the_reference_of_metrics_is_the_metrics_table() {
         format!("| `{}` | {} | {} | {} |", m.name, m.kind.name(), m.labels.join(", "), m.help)
     };
     assert_eq!(table("| metric | kind | labels | what it tells |"), METRICS.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_references_of_the_generator_are_its_tables() {
+    let hints = HINTS.iter().map(|h| format!("| `{}` | {} | {} |", h.key, h.on, h.meaning));
+    assert_eq!(table("| hint | on | meaning |"), hints.collect::<Vec<_>>());
+    let likes = LIKES.iter().map(|l| format!("| `{}` | {} |", l.name, l.example));
+    assert_eq!(table("| like | such as |"), likes.collect::<Vec<_>>());
+    let faults = Fault::ALL.iter().map(|f| format!("| `{}` | {} |", f.name(), f.meaning()));
+    assert_eq!(table("| fault | what is wrong |"), faults.collect::<Vec<_>>());
 }
 
 /// The code block that follows "in `path`:".
