@@ -14,6 +14,7 @@ mod harness;
 mod secured;
 mod shipped;
 mod spark;
+mod stack;
 mod tools;
 #[path = "../it/transcript.rs"]
 mod transcript;

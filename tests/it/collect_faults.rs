@@ -189,7 +189,7 @@ fn a_topic_that_is_missing_is_named_and_taken_once_it_is_there() {
     assert!(!answer.body.to_string().contains(&topic), "what is inside is not told outside: {answer:?}");
     let health = get(&format!("{}/health", c.pages)).body;
     let help = health["collectors"][0]["waits_for"]["help"].as_str().unwrap();
-    assert!(help.contains("--create --topic"), "{health}");
+    assert!(help.contains("pointsman apply"), "{health}");
     create_topic(&topic, 1, &[]);
     c.wait_until_ready();
     assert_eq!(c.json(GOOD).status, 202);

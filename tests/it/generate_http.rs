@@ -110,6 +110,14 @@ fn what_a_collector_refuses_is_counted_by_its_reason() {
 }
 
 #[test]
+fn a_rate_is_kept_towards_a_collector_too() {
+    let collector = Collector::start(Box::new(|_, _, _| StatusCode::ACCEPTED.into_response()));
+    let to = ["generate", "processed-events", "--count", "40", "--rate", "100", "--batch", "5", "--to", &collector.url];
+    let finished = Project::shipped().run(&to).ok();
+    assert!(finished.stderr.contains("  40 acknowledged"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_collector_that_says_no_for_good_ends_it() {
     let collector =
         Collector::start(Box::new(|_, _, _| (StatusCode::UNAUTHORIZED, "{\"title\":\"no token\"}").into_response()));

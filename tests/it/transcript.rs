@@ -60,6 +60,8 @@ pub struct Session {
     /// The shell's own files.
     aside: PathBuf,
     names: Vec<Name>,
+    /// How many it was given.
+    commands: usize,
 }
 
 /// What the document calls something, and what it is called here.
@@ -94,7 +96,7 @@ impl Session {
         let mut input = shell.stdin.take().unwrap();
         // Job control, for `kill %1`. When the shell ends, or this process, so do its jobs.
         input.write_all(b"set -m; trap 'jobs=$(jobs -p); [ -z \"$jobs\" ] || kill -9 $jobs' EXIT\n").unwrap();
-        Session { shell, input, folder: folder.to_owned(), aside, names: Vec::new() }
+        Session { shell, input, folder: folder.to_owned(), aside, names: Vec::new(), commands: 0 }
     }
 
     /// What the document calls `shown` is `here`, wherever a command or its output has it.
@@ -113,8 +115,8 @@ impl Session {
     pub fn follow(&mut self, path: &str, document: &str) {
         let steps = steps(document);
         assert!(!steps.is_empty(), "{path} has console blocks");
-        for (number, step) in steps.iter().enumerate() {
-            let (code, written) = self.carry_out(number, &step.command);
+        for step in steps {
+            let (code, written) = self.carry_out(&step.command);
             let place = format!("{path}:{}: $ {}", step.line, step.command);
             assert_eq!(code, "0", "{place}\nended with {code} and wrote:\n{written}{}", self.logs());
             assert!(matches(&step.shown, &written), "{place}\nshown:\n{}\nwritten:\n{written}", step.shown);
@@ -129,14 +131,14 @@ impl Session {
     }
 
     /// A command's exit code and output, in the document's names.
-    fn carry_out(&mut self, number: usize, command: &str) -> (String, String) {
+    fn carry_out(&mut self, command: &str) -> (String, String) {
         let mut command = command.to_owned();
         for name in &self.names {
             command = name.to_here(&command);
         }
         let (code, mut written) = match words(&command).as_slice() {
             [program, database, sql] if program == "sqlite3" => ("0".into(), select(&self.folder.join(database), sql)),
-            _ => self.shell(number, &command),
+            _ => self.shell(&command),
         };
         for name in &self.names {
             written = written.replace(&name.here, &name.shown);
@@ -144,7 +146,9 @@ impl Session {
         (code, written)
     }
 
-    fn shell(&mut self, number: usize, command: &str) -> (String, String) {
+    fn shell(&mut self, command: &str) -> (String, String) {
+        let number = self.commands;
+        self.commands += 1;
         let [output, code, done] = ["out", "code", "done"].map(|kind| self.aside.join(format!("{number}.{kind}")));
         // The file that says it is done appears whole.
         let line = format!(

@@ -145,7 +145,8 @@ impl Target for Http {
             let answer = joined.map_err(|e| Setback::stand(Cause::Host, format!("a request broke off: {e}"), ""))??;
             self.count(answer);
         }
-        self.handle.block_on(sleep(until.saturating_duration_since(Instant::now())));
+        // A timer is made inside the runtime or not at all.
+        self.handle.block_on(async { sleep(until.saturating_duration_since(Instant::now())).await });
         Ok(())
     }
 
