@@ -135,7 +135,11 @@ impl Prometheus {
             prometheus.args(words).arg(format!("--web.listen-address=127.0.0.1:{port}"));
             prometheus
         });
-        let service = service.ready(|port| TcpStream::connect(("127.0.0.1", port)).is_ok());
+        // It listens before it answers: until then every question gets a 503.
+        let service = service.ready(|port| {
+            let asked = block_on(reqwest::get(format!("http://127.0.0.1:{port}/-/ready")));
+            asked.is_ok_and(|answer| answer.status().is_success())
+        });
         Prometheus { url: format!("http://127.0.0.1:{}", service.port), _service: service }
     }
 

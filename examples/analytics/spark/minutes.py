@@ -9,6 +9,7 @@ schema is read with its own writer's schema and resolved to the newest; so a sch
 import argparse
 import json
 import os
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -21,8 +22,11 @@ def versions(registry: str, subject: str) -> list[tuple[int, str]]:
     """Id and text of every version of a subject, oldest first."""
 
     def get(path: str):
-        with urllib.request.urlopen(f"{registry}{path}", timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"{registry}{path}", timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.URLError as error:
+            raise SystemExit(f"{registry}{path}: {error}; `pointsman apply` registers the subject") from error
 
     path = f"/subjects/{urllib.parse.quote(subject, safe='')}/versions"
     found = [get(f"{path}/{number}") for number in get(path)]
