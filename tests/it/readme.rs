@@ -1,6 +1,6 @@
 //! What README.md says is true: its tables are the code's, and its ten-minute path leads where it says.
 
-use crate::harness::{Project, block_on, bootstrap_servers, create_topic, message, produce, unique};
+use crate::harness::{Project, block_on, bootstrap_servers, message, produce, unique};
 use pointsman::{
     failure::CODES,
     generate::{Fault, HINTS, LIKES},
@@ -58,8 +58,8 @@ fn file(path: &str) -> &'static str {
 #[test]
 fn the_ten_minute_path_leads_to_a_row_and_a_dead_letter() {
     let topic = unique("payments");
-    create_topic(&topic, 1, &[]);
     let routes = file("routes.toml").replace("topic = \"payments\"", &format!("topic = \"{topic}\""));
+    let routes = routes.replace("[topics.payments]", &format!("[topics.{topic}]"));
     let mut project = Project::new(&routes.replace("app = \"payments\"", &format!("app = \"{}\"", unique("app"))));
     for path in ["schemas/shop/Payment.avsc", "migrations/0001_payments.sql"] {
         project = project.file(path, file(path));
@@ -67,8 +67,9 @@ fn the_ten_minute_path_leads_to_a_row_and_a_dead_letter() {
     let project = project.variable("KAFKA_BOOTSTRAP_SERVERS", &bootstrap_servers());
     let project = project.variable("HTTP_LISTEN", "127.0.0.1:0");
     project.run(&["check"]).ok();
+    project.run(&["apply", "--yes"]).ok();
     produce(&topic, README.lines().filter(|l| l.starts_with("{\"id\"")).map(|json| message("", json)));
-    project.run(&["run", "--migrate", "--until-caught-up"]).ok();
+    project.run(&["run", "--until-caught-up"]).ok();
 
     let database = format!("sqlite://{}", project.folder.join("books.db").display());
     block_on(async {
