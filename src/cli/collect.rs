@@ -1,13 +1,7 @@
 //! `pointsman collect`.
 
-use crate::{
-    telemetry::{LogFormat, init_logs},
-    tools::{Exit, collect},
-};
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use crate::tools::{Exit, collect};
+use std::path::PathBuf;
 
 /// Takes events in by HTTP and writes them to their topics, until it is told to stop.
 ///
@@ -27,14 +21,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::plan(&args.file) {
+    let plan = match super::plan_and_logs(&args.file) {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    if let Err(why) = init_logs(LogFormat::Auto) {
-        // Standard error is all that is left to say it on.
-        let _ = writeln!(io::stderr(), "error: {why}");
-        return Exit::Usage;
-    }
     collect::run(plan, &args.names)
 }

@@ -13,7 +13,12 @@ pub mod registry;
 mod run;
 mod schemas;
 
-use crate::{config, kafka, schema::Catalog, tools::Exit};
+use crate::{
+    config, kafka,
+    schema::Catalog,
+    telemetry::{LogFormat, init_logs},
+    tools::Exit,
+};
 use clap::{Parser, Subcommand};
 use std::{
     env,
@@ -80,7 +85,18 @@ fn plan(file: &Path) -> Result<config::Plan, Exit> {
     checked(file, true)
 }
 
-/// The same, strict or as a file is read where its variables and secrets are not at hand.
+/// The same for commands that go on until they are told to stop: from here on they log.
+fn plan_and_logs(file: &Path) -> Result<config::Plan, Exit> {
+    let plan = plan(file)?;
+    init_logs(LogFormat::Auto).map_err(|why| {
+        // Standard error is all that is left to say it on.
+        let _ = writeln!(io::stderr(), "error: {why}");
+        Exit::Usage
+    })?;
+    Ok(plan)
+}
+
+/// The same as [`plan`], strict or as a file is read where its variables and secrets are not at hand.
 fn checked(file: &Path, strict: bool) -> Result<config::Plan, Exit> {
     loaded(file, strict).map(|(plan, _)| plan)
 }

@@ -1,17 +1,10 @@
 //! `pointsman run`.
 
-use crate::{
-    telemetry::{LogFormat, init_logs},
-    tools::{
-        Exit,
-        run::{self, Options},
-    },
+use crate::tools::{
+    Exit,
+    run::{self, Options},
 };
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 /// Carries the routes out, and takes events in by the collectors, until it is told to stop.
 #[derive(Debug, clap::Args)]
@@ -45,15 +38,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::plan(&args.file) {
+    let plan = match super::plan_and_logs(&args.file) {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    if let Err(why) = init_logs(LogFormat::Auto) {
-        // Standard error is all that is left to say it on.
-        let _ = writeln!(io::stderr(), "error: {why}");
-        return Exit::Usage;
-    }
     let options = Options {
         only: args.only.clone(),
         migrate: args.migrate,

@@ -1,6 +1,7 @@
 //! The worker: one consumer of one route. It polls, processes, and hands batches to its deliverer.
 //!
-//! All decisions are [`Flow`]'s; this thread only carries them out. While batch N is delivered, N+1 is processed.
+//! All decisions are [`Flow`]'s; this thread only carries them out. While a batch is delivered, the next ones are processed,
+//! up to [`QUEUED`].
 
 use super::{
     deliverer::{Answer, Committed, Order, Report, Task},
@@ -24,12 +25,13 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// Records, and about how many bytes of them, a batch holds at most: small enough to stay in a core's cache on its way.
 const BATCH: usize = 500;
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// How often a worker that has caught up asks whether the others have.
 const COMPARE: Duration = Duration::from_millis(250);
 
-/// Orders that may wait for the deliverer before no further batch is offered.
+/// Orders that may wait for the deliverer before no further batch is offered: with batches of a megabyte at most, about
+/// as many bytes.
 const QUEUED: usize = 8;
 
 /// What a worker can be told.
@@ -184,7 +186,7 @@ impl Worker {
     }
 
     fn offer(&mut self) {
-        // Back-pressure: the deliverer has a batch in work and one waiting; the next report wakes us.
+        // Back-pressure: enough is waiting for the deliverer; its next report wakes us.
         if self.orders.len() >= QUEUED {
             return;
         }

@@ -20,3 +20,16 @@ pub enum Exit {
     /// A fault of Pointsman itself.
     Fault = 4,
 }
+
+/// 12345 as 12,345.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

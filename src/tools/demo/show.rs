@@ -7,6 +7,7 @@ use super::{
 use crate::{
     config::{Dlq, Plan},
     telemetry::{Counts, RouteView},
+    tools::thousands,
 };
 use std::{fmt::Write, path::Path, time::Duration};
 
@@ -96,19 +97,6 @@ pub fn closing(folder: &Path, pages: Option<&str>, stays: bool) -> String {
 
 {pages}"
     )
-}
-
-/// 12345 as 12,345.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

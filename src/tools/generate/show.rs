@@ -1,7 +1,7 @@
 //! What `generate` tells while it works and at its end. All of it goes to standard error: the output may be the records.
 
 use super::{Made, Options, Tally, To, diagnostics, pace};
-use crate::schema::FileProblem;
+use crate::{schema::FileProblem, tools::thousands};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
@@ -61,13 +61,13 @@ impl Progress {
             Some(bar) => {
                 bar.set_position(tally.acknowledged);
                 if refused > 0 {
-                    bar.set_message(format!(", {} refused", figure(refused)));
+                    bar.set_message(format!(", {} refused", thousands(refused)));
                 }
             }
             None => {
-                let of = self.bound.map(|count| format!(" of {}", figure(count))).unwrap_or_default();
+                let of = self.bound.map(|count| format!(" of {}", thousands(count))).unwrap_or_default();
                 let rate = per_second(tally.acknowledged, self.begun.elapsed());
-                let (made, acknowledged) = (figure(made), figure(tally.acknowledged));
+                let (made, acknowledged) = (thousands(made), thousands(tally.acknowledged));
                 say(&format!("{made}{of} generated, {acknowledged} acknowledged, {rate}/s"));
             }
         }
@@ -88,17 +88,22 @@ pub(super) fn summary(options: &Options, place: &str, made: &Made, tally: &Tally
     let rate = per_second(made.records, took);
     let seconds = took.as_secs_f64();
     let Options { name, seed, .. } = options;
-    say(&format!("{} records of {name} (seed {seed}) to {place} in {seconds:.1} s, {rate}/s", figure(made.records)));
+    say(&format!("{} records of {name} (seed {seed}) to {place} in {seconds:.1} s, {rate}/s", thousands(made.records)));
     let bad: u64 = made.faults.values().sum();
     if bad > 0 {
-        let faults: Vec<String> = made.faults.iter().map(|(f, n)| format!("{} {}", figure(*n), f.name())).collect();
-        say(&format!("  {} valid, {} with a fault: {}", figure(made.records - bad), figure(bad), faults.join(", ")));
+        let faults: Vec<String> = made.faults.iter().map(|(f, n)| format!("{} {}", thousands(*n), f.name())).collect();
+        say(&format!(
+            "  {} valid, {} with a fault: {}",
+            thousands(made.records - bad),
+            thousands(bad),
+            faults.join(", ")
+        ));
     }
     if matches!(options.to, To::Topic(_) | To::Http(_)) {
-        say(&format!("  {} acknowledged", figure(tally.acknowledged)));
+        say(&format!("  {} acknowledged", thousands(tally.acknowledged)));
     }
     for (why, count) in &tally.refused {
-        say(&format!("  {} refused: {why}", figure(*count)));
+        say(&format!("  {} refused: {why}", thousands(*count)));
     }
 }
 
@@ -126,18 +131,5 @@ pub(super) fn say(text: &str) {
 }
 
 fn per_second(count: u64, took: Duration) -> String {
-    figure((count as f64 / took.as_secs_f64().max(1e-3)) as u64)
-}
-
-/// With commas between the thousands.
-fn figure(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    thousands((count as f64 / took.as_secs_f64().max(1e-3)) as u64)
 }
