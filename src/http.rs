@@ -2,13 +2,14 @@
 
 use axum::{
     Router,
+    body::{Body, Bytes, HttpBody},
     extract::{DefaultBodyLimit, Request},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use hyper::{
-    body::Incoming,
+    body::{Frame, Incoming, SizeHint},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -17,8 +18,18 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{net::TcpListener, runtime::Handle, sync::Semaphore};
 
 /// The largest request body that is read, in bytes; a larger one is answered with 413.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -29,6 +40,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections served at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 1024;
+/// What is read and thrown away of a body that was answered unread, in bytes, and for how long.
+const DRAIN: usize = 64 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests that are being answered may take once the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -107,7 +121,10 @@ impl Listener {
 
     /// Serves until `stop` is ready; requests that are being answered then are finished, within a few seconds.
     pub async fn serve(self, app: Router, stop: impl Future<Output = ()>) {
-        let app = app.layer(DefaultBodyLimit::max(BODY_LIMIT)).layer(middleware::from_fn(in_time));
+        let app = app
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(middleware::from_fn(in_time))
+            .layer(middleware::from_fn(to_its_end));
         let service = TowerToHyperService::new(app);
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);
@@ -156,6 +173,67 @@ async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
+    }
+}
+
+/// An answer that was given before its request was read ends the connection, and says so: a client would send its next
+/// request behind the rest of this one.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let left = Arc::new(AtomicBool::new(false));
+    let watched = |inner| Body::new(Watched { inner, ended: false, left: left.clone() });
+    let mut response = next.run(request.map(watched)).await;
+    if left.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A body that tells when it is let go unread. What is left of it is read for a while: a sender that is still writing
+/// when the connection closes may never see the answer.
+struct Watched {
+    inner: Body,
+    ended: bool,
+    left: Arc<AtomicBool>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        self.ended |= !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.ended || self.inner.is_end_stream() {
+            return;
+        }
+        self.left.store(true, Ordering::Relaxed);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, drain(std::mem::take(&mut self.inner))));
+        }
+    }
+}
+
+async fn drain(mut body: Body) {
+    let mut left = DRAIN;
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
     }
 }
 
@@ -214,6 +292,33 @@ mod tests {
             assert_eq!(client.await.unwrap(), "done");
             server.await.unwrap();
             bind(&address.to_string(), "x").await.unwrap();
+        });
+    }
+
+    #[test]
+    fn an_answer_before_the_end_of_its_request_is_read_by_its_sender_and_ends_the_connection() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        block_on(async {
+            let app = Router::new()
+                .route("/refused", axum::routing::post(|| async { StatusCode::UNAUTHORIZED }))
+                .route("/read", axum::routing::post(|body: Bytes| async move { body.len().to_string() }));
+            let listener = bind("127.0.0.1:0", "x").await.unwrap();
+            let address = listener.address();
+            tokio::spawn(listener.serve(app, std::future::pending()));
+            let post = async |path: &str, bytes: usize| {
+                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                // All of it: the connection stays until the sender has had its say.
+                stream.write_all(&vec![b'x'; bytes]).await.unwrap();
+                let mut answer = vec![0; 1024];
+                let got = stream.read(&mut answer).await.unwrap();
+                String::from_utf8(answer[..got].to_vec()).unwrap().to_ascii_lowercase()
+            };
+            let refused = post("/refused", 20 << 20).await;
+            assert!(refused.starts_with("http/1.1 401") && refused.contains("connection: close"), "{refused}");
+            let read = post("/read", 1 << 20).await;
+            assert!(read.starts_with("http/1.1 200") && !read.contains("connection: close"), "{read}");
         });
     }
 }

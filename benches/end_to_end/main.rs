@@ -1,7 +1,8 @@
 //! `cargo bench --bench end_to_end`: whole routes on a real broker beside a bare librdkafka copy of the same topic, in
 //! one run. Figures of different runs or machines do not compare; the ratios do.
 //!
-//! Environment: `BENCH_RECORDS` (default 1,000,000), `BENCH_ROUNDS` (default 3), `BENCH_ONLY` (a part of a job's name).
+//! Environment: `BENCH_RECORDS` (default 1,000,000), `BENCH_ROUNDS` (default 3), `BENCH_ONLY` (a part of a job's name),
+//! `BENCH_BESIDE` (paths of other builds of pointsman, with commas between them, each run in every round too).
 
 mod copy;
 #[path = "../../tests/it/harness/mod.rs"]
@@ -30,23 +31,31 @@ fn main() {
     let records = number("BENCH_RECORDS", 1_000_000);
     let rounds = number("BENCH_ROUNDS", 3);
     let only = env::var("BENCH_ONLY").unwrap_or_default();
+    let beside = env::var("BENCH_BESIDE").unwrap_or_default();
+    let builds: Vec<&str> =
+        std::iter::once(env!("CARGO_BIN_EXE_pointsman")).chain(beside.split(',').filter(|b| !b.is_empty())).collect();
     let bench = Bench::prepare(records);
     println!("{records} records, {PARTITIONS} partitions, lz4, median of {rounds} interleaved rounds\n");
     println!("{:<28} {:>9} {:>11} {:>9} {:>8} {:>7}", "job", "CPU s/M", "records/s", "peak MB", "wall s", "× copy");
     for job in JOBS.iter().filter(|j| j.name.contains(&only)) {
-        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        let mut bare = Vec::new();
+        let mut ours = vec![Vec::new(); builds.len()];
         for _ in 0..rounds {
             if let Some(every) = job.beside {
                 bare.push(bench.copy(job.json, every));
             }
-            ours.push(bench.route(job));
+            for (build, costs) in builds.iter().zip(&mut ours) {
+                costs.push(bench.route(job, build));
+            }
         }
         let beside = (!bare.is_empty()).then(|| median(&bare));
         if let Some(bare) = beside {
             let name = if job.beside == Some(0) { "bare copy" } else { "bare copy, transactional" };
             row(name, bare, records, None);
         }
-        row(job.name, median(&ours), records, beside);
+        for (i, (build, costs)) in builds.iter().zip(&ours).enumerate() {
+            row(if i == 0 { job.name } else { build }, median(costs), records, beside);
+        }
     }
 }
 
@@ -88,7 +97,13 @@ const JOBS: [Job; 5] = [
     },
     Job { name: "avro, exactly once", json: false, beside: Some(100), route: "", destination: Destination::Topic },
     Job { name: "json, exactly once", json: true, beside: Some(100), route: "", destination: Destination::Topic },
-    Job { name: "avro to Postgres", json: false, beside: None, route: "", destination: Destination::Postgres },
+    Job {
+        name: "avro to Postgres, 2 workers",
+        json: false,
+        beside: None,
+        route: "workers = 2",
+        destination: Destination::Postgres,
+    },
     Job { name: "avro to SQLite", json: false, beside: None, route: "", destination: Destination::Sqlite },
 ];
 
@@ -130,7 +145,7 @@ impl Bench {
         Cost::of(&mut child, began)
     }
 
-    fn route(&self, job: &Job) -> Cost {
+    fn route(&self, job: &Job, build: &str) -> Cost {
         let name = unique("bench");
         let folder = env::temp_dir().join(&name);
         fs::create_dir_all(folder.join("schemas")).expect("a folder");
@@ -144,7 +159,7 @@ impl Bench {
             .status();
         assert!(registered.expect("pointsman starts").success());
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        let mut child = Command::new(build)
             .args(["run", "--until-caught-up", "--migrate"])
             .current_dir(&folder)
             .stdout(Stdio::null())

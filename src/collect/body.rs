@@ -18,9 +18,6 @@ use std::{
 
 /// How long a client may take over a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
-/// What is read and thrown away of a body that was refused unread, so that its sender gets to read the answer.
-const DRAIN: usize = 64 << 20;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A step of unpacking, in bytes.
 const STEP: usize = 64 << 10;
 
@@ -79,20 +76,10 @@ pub(super) async fn read(
     budget: &Budget,
     held: &mut Held,
 ) -> Result<Vec<u8>, Problem> {
-    let packed = match encoding(headers) {
-        Ok(packed) => packed,
-        Err(problem) => {
-            drain(body);
-            return Err(problem);
-        }
-    };
+    let packed = encoding(headers)?;
     let read = tokio::time::timeout(READ_TIMEOUT, gather(&mut body, limit, budget, held)).await;
     let bytes = match read {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(problem)) => {
-            drain(body);
-            return Err(problem);
-        }
+        Ok(read) => read?,
         Err(_) => {
             let why = format!("the body did not arrive within {} seconds", READ_TIMEOUT.as_secs());
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", why));
@@ -153,22 +140,6 @@ async fn chunk(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
 fn too_large(limit: usize) -> Problem {
     let why = format!("a body may have {limit} bytes, packed and unpacked: send fewer events at a time");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", why)
-}
-
-/// A sender that is still writing when the connection closes may never see the answer: what it sends is read for a while.
-pub(super) fn drain(mut body: Body) {
-    if body.is_end_stream() {
-        return;
-    }
-    tokio::spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
-        let mut left = DRAIN;
-        while let Some(Ok(bytes)) = chunk(&mut body).await {
-            left = left.saturating_sub(bytes.len());
-            if left == 0 {
-                break;
-            }
-        }
-    }));
 }
 
 /// Unpacks step by step, so that a small body that unpacks to a huge one is noticed before it is in memory.

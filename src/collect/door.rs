@@ -60,7 +60,6 @@ pub(super) async fn enter(State(door): State<Arc<Door>>, request: Request) -> Re
             response
         }
         method => {
-            body::drain(body);
             let why = format!("events are posted: POST, not {method}");
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", why);
             problem.header(header::ALLOW, "POST, OPTIONS").into_response()
@@ -73,14 +72,7 @@ pub(super) async fn enter(State(door): State<Arc<Door>>, request: Request) -> Re
 
 impl Door {
     async fn post(&self, headers: &HeaderMap, peer: Option<Peer>, body: Body) -> Answer {
-        let admitted = match self.admit(headers, peer) {
-            Ok(admitted) => admitted,
-            Err(problem) => {
-                body::drain(body);
-                return Err(problem);
-            }
-        };
-        let (form, open) = admitted;
+        let (form, open) = self.admit(headers, peer)?;
         let mut held = self.budget.nothing();
         let body = body::read(body, headers, self.limit, &self.budget, &mut held).await?;
         let trace = trace::headers(headers);

@@ -193,8 +193,8 @@ impl Judge {
             Stage::Validate => {
                 let alone = Events { at: &events.at[index..=index], ..*events };
                 let failed = rules.iter_mut().filter_map(|rule| {
-                    let outcomes = rule.process(&alone, &Known::default(), now).ok()?;
-                    outcomes.verdicts.into_iter().find_map(|v| match v {
+                    let mut outcomes = rule.process(&alone, &Known::default(), now).ok()?;
+                    outcomes.verdicts.drain(..).find_map(|v| match v {
                         Verdict::Dead { failure, .. } => Some(*failure),
                         _ => None,
                     })

@@ -10,7 +10,7 @@ use crate::{
     config::{Collector, Format, Kafka},
     destination::topic::{TopicFacts, fitted, is_of_record, missing, refused_failure},
     failure::{Cause, Failure, Setback},
-    kafka::{Fault, NotTaken, Outgoing, Producer, Settings},
+    kafka::{Fault, NotTaken, Outgoing, Producer, Reports, Settings},
     record::Header,
     registry,
     telemetry::CollectorTelemetry,
@@ -225,7 +225,7 @@ impl Sender {
             kafka.producer.insert(timeouts[0].to_owned(), ACKNOWLEDGED_WITHIN.as_millis().to_string());
         }
         let settings = |kafka: &Kafka| Settings::new(kafka, &self.client_id);
-        let first = Producer::idempotent(&settings(&kafka))?;
+        let first = Producer::idempotent(&settings(&kafka), Reports::All)?;
         let facts = self.facts(&first)?;
         if facts.compacted && self.collector.record_key.is_none() {
             let message = format!("topic {} is compacted and takes no record without a key", self.collector.topic);
@@ -233,8 +233,11 @@ impl Sender {
         }
         let schema_id = if self.collector.format == Format::Avro { self.schema_id()? } else { 0 };
         let fitting = fitted(&kafka, std::iter::once(&facts));
-        let producer =
-            if fitting.producer == kafka.producer { first } else { Producer::idempotent(&settings(&fitting))? };
+        let producer = if fitting.producer == kafka.producer {
+            first
+        } else {
+            Producer::idempotent(&settings(&fitting), Reports::All)?
+        };
         Ok((Open { facts, schema_id }, producer))
     }
 

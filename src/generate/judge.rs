@@ -78,11 +78,11 @@ impl Judge {
 impl Journey {
     fn way(&mut self, key: Option<&[u8]>, value: &[u8], now: i64) -> Result<Way, Failure> {
         let one = One { topic: &self.topic, timestamp: now / 1_000, key, value };
-        let outcomes = self.program.process(&one, &self.known, now).map_err(|wants| {
+        let mut outcomes = self.program.process(&one, &self.known, now).map_err(|wants| {
             let what = format!("a schema id that nobody has registered: {:?}", wants.schema_ids);
             Failure::new(Stage::Frame, "unknown-schema-id", what)
         })?;
-        match outcomes.verdicts.into_iter().next() {
+        match outcomes.verdicts.drain(..).next() {
             Some(Verdict::Delivered { case }) => Ok(Way::Delivered(self.cases[usize::from(case)].clone())),
             Some(Verdict::Dead { failure, .. }) => Err(*failure),
             Some(Verdict::Apart(_)) => Ok(Way::Apart),

@@ -32,6 +32,8 @@ pub struct Gone {
 /// Records as librdkafka holds them. Not `Sync`: reading a timestamp or a header is not promised to be free of writes.
 pub struct MessageBatch {
     messages: Vec<NonNull<rd::rd_kafka_message_t>>,
+    /// Milliseconds since the epoch.
+    timestamps: Vec<Option<i64>>,
     /// Where each message's headers begin; one more than there are messages.
     starts: Vec<u32>,
     /// Of all messages, in order. Their lifetime is really that of `messages`: they are only lent shortened.
@@ -50,7 +52,15 @@ unsafe impl Send for MessageBatch {}
 
 impl MessageBatch {
     pub(super) fn new(keep: Arc<Consumer>) -> MessageBatch {
-        MessageBatch { messages: vec![], starts: vec![0], headers: vec![], topics: vec![], bytes: 0, keep }
+        MessageBatch {
+            messages: vec![],
+            timestamps: vec![],
+            starts: vec![0],
+            headers: vec![],
+            topics: vec![],
+            bytes: 0,
+            keep,
+        }
     }
 
     /// Keys and values, in bytes.
@@ -77,6 +87,11 @@ impl MessageBatch {
         }
         self.bytes += m.len + m.key_len;
         self.messages.push(message);
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: live.
+        let timestamp = unsafe { rd::rd_kafka_message_timestamp(m, &mut kind) };
+        let known = kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        self.timestamps.push(known.then_some(timestamp));
         // SAFETY: live, and owned by the batch from now on.
         unsafe { self.read_headers(message) };
         self.starts.push(u32::try_from(self.headers.len()).unwrap_or(u32::MAX));
@@ -148,18 +163,13 @@ impl Records for MessageBatch {
     fn get(&self, i: usize) -> Record<'_> {
         // SAFETY: messages are live as long as the batch, and nobody changes them.
         let m = unsafe { self.messages[i].as_ref() };
-        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is live; key and payload are their lengths in bytes, or null.
-        let (timestamp, key, value) = unsafe {
-            let timestamp = rd::rd_kafka_message_timestamp(m, &mut kind);
-            (timestamp, bytes(m.key, m.key_len), bytes(m.payload, m.len))
-        };
-        let known = kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        let (key, value) = unsafe { (bytes(m.key, m.key_len), bytes(m.payload, m.len)) };
         Record {
             topic: self.topic(m.rkt),
             partition: m.partition,
             offset: m.offset,
-            timestamp: known.then_some(timestamp),
+            timestamp: self.timestamps[i],
             key,
             value,
             headers: &self.headers[self.starts[i] as usize..self.starts[i + 1] as usize],

@@ -3,7 +3,7 @@
 use super::{
     batch::Batch,
     client::{Client, Event as Native, Queue, millis},
-    cluster::Cluster,
+    cluster::{At, Cluster},
     fault::{self, Fault, check},
     group::GroupMetadata,
     list::List,
@@ -56,6 +56,9 @@ const PLACEHOLDER: i64 = 0;
 
 /// How long a partition may take to be wound up before it counts as stopped.
 const WINDING_UP: Duration = Duration::from_millis(500);
+
+/// How long the question that wakes a broker's thread is waited for: no longer than the thread would sleep.
+const WAKING: Duration = Duration::from_secs(1);
 
 /// Messages asked of librdkafka at a time, so that a batch can be bounded by bytes too.
 const CHUNK: usize = 512;
@@ -317,7 +320,14 @@ impl Consumer {
         let list = List::at(partitions, 0);
         // SAFETY: client and list are live.
         check(unsafe { rd::rd_kafka_resume_partitions(self.ptr(), list.ptr()) }, "cannot resume")?;
-        list.check("cannot resume")
+        list.check("cannot resume")?;
+        // librdkafka's thread of a broker that nothing is under way with sleeps up to a second before it looks which
+        // partitions to fetch. A question to the leaders wakes it; it is not about the answer.
+        let partitions: Vec<Partition> = list.elements().map(|e| e.partition).collect();
+        if !partitions.is_empty() {
+            let _ = self.cluster(WAKING).offsets(&partitions, At::Latest);
+        }
+        Ok(())
     }
 
     /// The positions that the group has stored with the brokers; partitions without one are left out.

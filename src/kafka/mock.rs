@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Kafka,
-        kafka::{Consumer, Event, Kind, Outgoing, Producer, Settings, TopicInfo},
+        kafka::{Consumer, Event, Kind, Outgoing, Producer, Reports, Settings, TopicInfo},
         record::{Header, Partition, Positions, Records},
     };
     use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -104,7 +104,7 @@ mod tests {
         let cluster = MockCluster::start().unwrap();
         cluster.create_topic("orders", 1).unwrap();
         let settings = settings(&cluster);
-        let mut producer = Producer::transactional(&settings, "t").unwrap();
+        let mut producer = Producer::transactional(&settings, "t", Reports::All).unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin().unwrap();
         let headers = [Header { name: b"source", value: Some(b"shop") }, Header { name: b"none", value: None }];

@@ -55,7 +55,7 @@ pub use fault::{Fault, Kind};
 pub use group::GroupMetadata;
 pub use mock::MockCluster;
 pub use note::{Committed, Note};
-pub use producer::{NotTaken, Outgoing, Producer};
+pub use producer::{NotTaken, Outgoing, Producer, Reports};
 pub use properties::properties;
 pub use rdkafka::types::RDKafkaErrorCode as Code;
 pub use settings::Settings;

@@ -47,6 +47,14 @@ pub enum NotTaken {
     Fault(Fault),
 }
 
+/// Of which records a producer reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reports {
+    All,
+    /// Only of those that the brokers have not. It costs less: the others are let go where they are acknowledged.
+    Refusals,
+}
+
 /// One producer. Its calls belong to one thread at a time.
 pub struct Producer {
     /// Freed before the client, as the topics are.
@@ -77,24 +85,26 @@ impl Producer {
     ///
     /// # Errors
     /// A property that librdkafka refuses.
-    pub fn idempotent(settings: &Settings) -> Result<Producer, Fault> {
-        Producer::new(settings, None)
+    pub fn idempotent(settings: &Settings, reports: Reports) -> Result<Producer, Fault> {
+        Producer::new(settings, None, reports)
     }
 
     /// A transactional producer. It fences every other one of this id in [`Producer::init_transactions`].
     ///
     /// # Errors
     /// A property that librdkafka refuses.
-    pub fn transactional(settings: &Settings, id: &str) -> Result<Producer, Fault> {
-        Producer::new(settings, Some(id))
+    pub fn transactional(settings: &Settings, id: &str, reports: Reports) -> Result<Producer, Fault> {
+        Producer::new(settings, Some(id), reports)
     }
 
-    fn new(settings: &Settings, id: Option<&str>) -> Result<Producer, Fault> {
-        let client = Client::new(&settings.producer(id), RDKafkaType::RD_KAFKA_PRODUCER, rd::RD_KAFKA_EVENT_DR)?;
+    fn new(settings: &Settings, id: Option<&str>, reports: Reports) -> Result<Producer, Fault> {
+        let mut config = settings.producer(id);
+        config.set("delivery.report.only.error", (reports == Reports::Refusals).to_string());
+        let client = Client::new(&config, RDKafkaType::RD_KAFKA_PRODUCER, rd::RD_KAFKA_EVENT_DR)?;
         Ok(Producer { events: Queue::main(&client), topics: Vec::new(), client })
     }
 
-    /// Hands a record over; its report comes through [`Producer::reports`].
+    /// Hands a record over; its report, if there is one, comes through [`Producer::reports`].
     ///
     /// # Errors
     /// The record was not taken; nothing will be reported about it.
@@ -199,21 +209,25 @@ impl Producer {
         Ok(count)
     }
 
-    /// Records without a report so far.
+    /// Records that are not acknowledged, or whose report nobody has taken yet.
     pub fn in_flight(&self) -> usize {
         // SAFETY: the client is live.
         usize::try_from(unsafe { rd::rd_kafka_outq_len(self.client.ptr()) }).unwrap_or(0)
     }
 
-    /// Sends everything now, and waits until every record has its report.
+    /// Sends everything now, and waits until every record is acknowledged or has its report.
     ///
     /// # Errors
     /// Not within `wait` (retriable: call again), or a fatal fault.
     pub fn flush(&mut self, wait: Duration, mut report: impl FnMut(usize, Result<(), Fault>)) -> Result<(), Fault> {
         let begun = Instant::now();
+        let awaited = self.in_flight() > 0;
         loop {
             self.reports(Duration::ZERO, &mut report)?;
             if self.in_flight() == 0 {
+                if awaited {
+                    self.client.watch().well();
+                }
                 return Ok(());
             }
             if begun.elapsed() >= wait {

@@ -2,6 +2,7 @@
 //! so that it moves between threads together with its batch.
 
 use crate::failure::Failure;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What became of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,29 @@ pub struct Outcomes {
     pub warned: Vec<u64>,
     /// JSON fields that the schema lacks.
     pub unknown_fields: u64,
+    /// Where the buffers go back to.
+    spare: Option<Arc<Spare>>,
+}
+
+/// Buffers of outcomes that are done with, for the next batch: an allocator takes ones of their size back to the system,
+/// and a batch would begin with page faults.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Mutex<Vec<Outcomes>>);
+
+/// How many buffers are kept, and of how many bytes at most each.
+const SPARE: usize = 16;
+const SPARE_BYTES: usize = 1 << 20;
+
+impl Drop for Outcomes {
+    fn drop(&mut self) {
+        let Some(spare) = self.spare.take().filter(|_| self.out.capacity() <= SPARE_BYTES) else { return };
+        self.verdicts.clear();
+        self.truncate(Mark { out: 0, slots: 0, rows: 0 });
+        let mut kept = spare.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < SPARE {
+            kept.push(std::mem::take(self));
+        }
+    }
 }
 
 /// One row or message to write.
@@ -100,13 +124,14 @@ pub(super) struct Mark {
 }
 
 impl Outcomes {
-    pub(super) fn for_batch(records: usize, warnings: usize) -> Outcomes {
-        Outcomes {
-            verdicts: Vec::with_capacity(records),
-            rows: Vec::with_capacity(records),
-            warned: vec![0; warnings],
-            ..Outcomes::default()
-        }
+    pub(super) fn for_batch(spare: &Arc<Spare>, records: usize, warnings: usize) -> Outcomes {
+        let mut out = spare.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        out.verdicts.reserve(records);
+        out.rows.reserve(records);
+        out.warned = vec![0; warnings];
+        out.unknown_fields = 0;
+        out.spare = Some(spare.clone());
+        out
     }
 
     pub(super) fn mark(&self) -> Mark {

@@ -44,7 +44,7 @@ impl Program {
     /// What has to be fetched first; the batch is then processed again from its beginning.
     pub fn process<R: Records + ?Sized>(&mut self, batch: &R, known: &Known, now: i64) -> Result<Outcomes, Wants> {
         let mut wants = Wants::default();
-        let mut out = Outcomes::for_batch(batch.len(), self.warnings.len());
+        let mut out = Outcomes::for_batch(&self.spare, batch.len(), self.warnings.len());
         for i in 0..batch.len() {
             let record = batch.get(i);
             let mark = out.mark();

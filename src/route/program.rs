@@ -4,6 +4,7 @@ use super::{
     Target,
     decode::Decoder,
     emit::{Emit, compile_emit},
+    outcomes::Spare,
     tombstone::Tombstones,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub struct Program {
     /// Names of the rules that only warn, as `Outcomes::warned` counts them.
     pub(super) warnings: Vec<String>,
     pub(super) scratch: Scratch,
+    pub(super) spare: Arc<Spare>,
 }
 
 /// What becomes of a record that no case took.
@@ -107,6 +109,7 @@ impl Program {
             cases,
             warnings,
             scratch: Scratch::default(),
+            spare: Arc::default(),
         })
     }
 

@@ -9,7 +9,7 @@ use crate::{
         topic::{DeadLetters, Letters, Terms, TopicFacts, Topics, fitted, missing},
     },
     failure::{Cause, Setback},
-    kafka::{At, Consumer, Producer, Settings, TopicInfo},
+    kafka::{At, Consumer, Producer, Reports, Settings, TopicInfo},
     record::{Partition, Positions},
     route::{Program, destinations},
     source,
@@ -156,8 +156,8 @@ impl RouteOpener {
         let id = format!("{}.{}.{}", self.route.group, self.setting.instance, self.number);
         let settings = Settings::new(&fitted(&self.setting.plan.kafka, facts.values()), CLIENT_ID);
         let producer = match self.route.delivery {
-            Delivery::ExactlyOnce => Producer::transactional(&settings, &id)?,
-            Delivery::AtLeastOnce => Producer::idempotent(&settings)?,
+            Delivery::ExactlyOnce => Producer::transactional(&settings, &id, Reports::Refusals)?,
+            Delivery::AtLeastOnce => Producer::idempotent(&settings, Reports::Refusals)?,
         };
         let (delivery, targets) = (self.route.delivery, program.targets());
         let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark() };
@@ -190,7 +190,7 @@ impl Opener for RouteOpener {
                 } else {
                     // The only topics that a route to tables writes to are those of its letters.
                     let kafka = fitted(&self.setting.plan.kafka, facts.values());
-                    let producer = Producer::idempotent(&Settings::new(&kafka, CLIENT_ID))?;
+                    let producer = Producer::idempotent(&Settings::new(&kafka, CLIENT_ID), Reports::All)?;
                     let partitions = facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect();
                     Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone()))
                 }

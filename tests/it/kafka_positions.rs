@@ -7,7 +7,7 @@ use crate::{
 use pointsman::{
     config::{Delivery, Dlq, Format, KeyFormat, OnPositionLost, Otherwise, Retry, Route, Start},
     failure::Remedy,
-    kafka::{At, Producer},
+    kafka::{At, Producer, Reports},
     record::{Partition, Positions},
     source::{self, Event, Source},
     telemetry::Telemetry,
@@ -81,7 +81,7 @@ fn next_event(source: &mut Source) -> Event {
 fn caught_up_is_past_control_records_and_aborted_ones() {
     let topic = unique("control");
     create_topic(&topic, 1, &[]);
-    let mut producer = Producer::transactional(&settings("range"), &unique("id")).unwrap();
+    let mut producer = Producer::transactional(&settings("range"), &unique("id"), Reports::All).unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     producer.begin().unwrap();
     send(&mut producer, &record(&topic, b"committed"));

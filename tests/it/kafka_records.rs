@@ -4,7 +4,7 @@ use crate::harness::{Message, bootstrap_servers, create_topic, message, produce,
 use pointsman::{
     config,
     failure::{Cause, Setback},
-    kafka::{At, Batch, Cluster, Connection, Consumer, Event, Kind, Outgoing, Producer, Settings},
+    kafka::{At, Batch, Cluster, Connection, Consumer, Event, Kind, Outgoing, Producer, Reports, Settings},
     record::{Header, Partition, Positions, Records},
 };
 use std::{
@@ -52,7 +52,7 @@ pub fn send(producer: &mut Producer, record: &Outgoing<'_>) {
 }
 
 fn transactional(id: &str) -> Producer {
-    let mut producer = Producer::transactional(&settings("range"), id).unwrap();
+    let mut producer = Producer::transactional(&settings("range"), id, Reports::All).unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     producer
 }

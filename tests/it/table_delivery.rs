@@ -27,6 +27,7 @@ on_both! {
     names_with_quotes_and_spaces_work
     a_topic_that_was_made_again_stops_its_route
     nothing_moves_but_a_gap
+    rows_whose_keys_stand_are_replaced_among_new_ones
 }
 
 const ID_NAME: [(&str, &str); 2] = [("id", "\"long\""), ("name", "\"string\"")];
@@ -271,4 +272,44 @@ fn nothing_moves_but_a_gap(db: Db) {
     tables.commit(Ticket { positions: Positions::from([(t(0), 9)]), group: None }).unwrap();
     let setback = tables.commit(Ticket { positions: Positions::from([(t(5), 9)]), group: None }).unwrap_err();
     assert_eq!(setback.cause, Cause::Fenced);
+}
+
+fn rows_whose_keys_stand_are_replaced_among_new_ones(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    // Rounds of new keys alone, of old ones among them, and again: on Postgres they are sent in different ways.
+    for (turn, keys) in [0..4, 4..8, 6..10, 0..10, 10..12, 12..14, 13..15].into_iter().enumerate() {
+        let mut batch = Batch::default();
+        for key in keys {
+            let offset = i64::try_from(turn).unwrap() * 100 + key;
+            batch.at(offset).row(0, &[V::Int(key), text(&format!("turn {turn}"))]);
+        }
+        let tally = batch.deliver(&mut tables, &targets).unwrap();
+        assert_eq!(tally.total().dead_lettered, 0);
+    }
+    let turns = |turn: i64, keys: std::ops::Range<i64>| keys.map(move |key| format!("{key} turn {turn}"));
+    let expected: Vec<_> =
+        turns(3, 0..10).chain(turns(4, 10..12)).chain(turns(5, 12..13)).chain(turns(6, 13..15)).collect();
+    assert_eq!(rows(&db), expected);
+}
+
+/// COPY would pass them over.
+#[test]
+fn a_tables_rules_hold_for_every_row() {
+    for keys in [&["id"][..], &[]] {
+        let db = Db::postgres(&format!("rules_{}", keys.len()));
+        make_orders(&db);
+        db.execute("CREATE TABLE seen (id BIGINT); CREATE RULE seen AS ON INSERT TO orders DO ALSO INSERT INTO seen VALUES (NEW.id)");
+        let orders = TableDestination { on_conflict: OnConflict::Reject, ..destination("orders", keys, &ID_NAME) };
+        let targets = targets([orders]);
+        let mut tables = db.open(&targets);
+        claim(&mut tables).unwrap();
+        let mut batch = Batch::default();
+        batch.record().row(0, &[V::Int(1), text("one")]);
+        batch.record().row(0, &[V::Int(2), text("two")]);
+        batch.deliver(&mut tables, &targets).unwrap();
+        assert_eq!((db.count("orders"), db.count("seen")), (2, 2));
+    }
 }

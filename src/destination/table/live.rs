@@ -29,6 +29,8 @@ pub(super) struct LiveTable {
     pub columns: Vec<LiveColumn>,
     /// Unique indexes that an ON CONFLICT clause can name: whole, plain columns, checked at once.
     pub unique: Vec<UniqueIndex>,
+    /// Whether COPY does to it what INSERT does, where no row stands in the way.
+    pub copied: bool,
 }
 
 #[derive(Clone, Debug)]

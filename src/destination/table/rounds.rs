@@ -126,12 +126,21 @@ impl<'a> Rounds<'a> {
             return self.load_failed(round, trouble);
         }
         let Err(refusal) = self.put(round, round.units.clone()) else { return self.release(LOAD) };
-        let refusal = self.mild(refusal)?;
+        let mut refusal = self.mild(refusal)?;
+        if refusal.class == Class::Record("unique-violation") && self.session.resolvable() {
+            self.undo(LOAD)?;
+            self.mark(LOAD)?;
+            if let Err(trouble) = self.session.load(round, Sending::Divisible) {
+                return self.load_failed(round, trouble);
+            }
+            let Err(again) = self.put(round, round.units.clone()) else { return self.release(LOAD) };
+            refusal = self.mild(again)?;
+        }
         if round.units.len() == 1 || round.folded {
             self.undo(LOAD)?;
             return self.apart(round, refusal);
         }
-        if self.session.reload(round) {
+        if self.session.reload() {
             self.undo(LOAD)?;
             self.mark(LOAD)?;
             if let Err(trouble) = self.session.load(round, Sending::Divisible) {

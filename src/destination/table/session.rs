@@ -76,8 +76,11 @@ pub(super) trait Session: Send {
     /// Appends rows to a table of Pointsman's own. `columns` are names in the table, one for each cell of a row.
     fn append(&mut self, table: &Appended, rows: &[Vec<Cell<'_>>]) -> Result<(), Refusal>;
 
-    /// Whether a round must be loaded again before parts of it can be put.
-    fn reload(&self, round: &Round<'_>) -> bool;
+    /// Whether the round that was loaded last must be loaded again before parts of it can be put.
+    fn reload(&self) -> bool;
+    /// Told that a row of the round that was loaded last stood already: whether a divisible load, which resolves such
+    /// conflicts, may do better.
+    fn resolvable(&mut self) -> bool;
     /// Makes a round's rows ready to be put, in any part of it when `sending` is [`Sending::Divisible`].
     fn load(&mut self, round: &Round<'_>, sending: Sending) -> Result<(), Trouble>;
     /// Writes and deletes the rows of these units, which are all of the round or a part of it.

@@ -20,7 +20,7 @@ use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
     kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
-    record::{Partition, Positions, Records},
+    record::{Partition, Positions},
     route::Target,
 };
 use std::{
@@ -63,13 +63,6 @@ pub struct Terms {
 /// A record's origin, by which it is recognised when it is read again.
 type Origin = (Partition, i64);
 
-/// A batch that has been sent.
-struct Sent {
-    /// Refusals are traced to the originals: kept until everything is acknowledged. `None` also while it is being sent.
-    work: Option<Work>,
-    unacknowledged: usize,
-}
-
 /// One worker's way to its topics.
 pub struct Topics {
     pub(super) consumer: Arc<Consumer>,
@@ -90,8 +83,6 @@ pub struct Topics {
     open: bool,
     /// Records that must not be sent were among those of this transaction: it is to be written again without them.
     spoilt: bool,
-    /// What has been written since the last commit.
-    works: Vec<Sent>,
     tally: Tally,
     /// What the brokers refused, by the record's tag.
     refused: Vec<(usize, Fault)>,
@@ -129,7 +120,6 @@ impl Topics {
             ready: false,
             open: false,
             spoilt: false,
-            works: Vec::new(),
             tally: Tally::default(),
             refused: Vec::new(),
             suspects: BTreeSet::new(),
@@ -151,15 +141,16 @@ impl Topics {
 
     /// Waits until everything produced is acknowledged or refused.
     fn flush(&mut self) -> Result<(), Setback> {
-        let (works, refused) = (&mut self.works, &mut self.refused);
-        let flushed = self.producer.flush(DEADLINE, |tag, report| reported(works, refused, tag, report));
+        let refused = &mut self.refused;
+        let flushed =
+            self.producer.flush(DEADLINE, |tag, report| refused.extend(report.err().map(|fault| (tag, fault))));
         flushed.map_err(|fault| self.failed(fault))
     }
 
     /// Takes what reports are there, waiting at most so long for the first.
     fn reports(&mut self, wait: Duration) -> Result<(), Setback> {
-        let (works, refused) = (&mut self.works, &mut self.refused);
-        let taken = self.producer.reports(wait, |tag, report| reported(works, refused, tag, report));
+        let refused = &mut self.refused;
+        let taken = self.producer.reports(wait, |tag, report| refused.extend(report.err().map(|fault| (tag, fault))));
         taken.map(drop).map_err(|fault| self.failed(fault))
     }
 
@@ -172,7 +163,7 @@ impl Topics {
                 told.get_or_insert_with(|| fault.into());
                 continue;
             }
-            let Some(origin) = self.origin(tag) else { continue };
+            let Some(origin) = send::untag(tag, &self.claimed) else { continue };
             self.suspects.insert(origin);
             let singly = format!("the brokers refused records, which are now looked at singly: {fault}");
             told = Some(Setback::retry(Cause::Fenced, singly));
@@ -192,7 +183,6 @@ impl Topics {
     fn forget(&mut self) {
         self.open = false;
         self.spoilt = false;
-        self.works.clear();
         self.tally = Tally::default();
         self.refused.clear();
     }
@@ -256,8 +246,7 @@ impl Destination for Topics {
     fn write(&mut self, work: Work) -> Result<(), Setback> {
         self.begin()?;
         self.tally.add(&work);
-        self.works.push(Sent { work: None, unacknowledged: 0 });
-        self.send(self.works.len() - 1, work)
+        self.send(&work)
     }
 
     fn settle(&mut self) -> Result<Tally, Setback> {
@@ -269,7 +258,6 @@ impl Destination for Topics {
             let again = "records that the brokers refuse were found; the transaction is written again without them";
             return Err(Setback::retry(Cause::Fenced, again));
         }
-        self.works.clear();
         Ok(std::mem::take(&mut self.tally))
     }
 
@@ -349,34 +337,10 @@ impl Topics {
         }
         Ok(begun)
     }
-
-    fn origin(&self, tag: usize) -> Option<Origin> {
-        let (work, record) = send::untag(tag);
-        let work = self.works.get(work)?.work.as_ref()?;
-        (record < work.batch.len()).then(|| {
-            let r = work.batch.get(record);
-            (Partition::new(r.topic, r.partition), r.offset)
-        })
-    }
 }
 
 /// Whether this position is one of an earlier topic of the same name.
 fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
     let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
     made_anew(partition, topics, then)
-}
-
-/// Notes what the brokers said of a record, and lets go of a batch that is acknowledged to its last.
-fn reported(works: &mut [Sent], refused: &mut Vec<(usize, Fault)>, tag: usize, report: Result<(), Fault>) {
-    match report {
-        Err(fault) => refused.push((tag, fault)),
-        Ok(()) => {
-            if let Some(sent) = works.get_mut(send::untag(tag).0) {
-                sent.unacknowledged = sent.unacknowledged.saturating_sub(1);
-                if sent.unacknowledged == 0 {
-                    sent.work = None;
-                }
-            }
-        }
-    }
 }

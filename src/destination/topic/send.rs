@@ -12,13 +12,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Names a record of a work on its way through librdkafka and back.
-fn tag(work: usize, record: usize) -> usize {
-    (work << 32) | record
+/// Names a record's origin on its way through librdkafka and back: which of the claimed partitions, and the offset. (No
+/// partition holds 2^48 records.)
+fn tag(partition: usize, offset: i64) -> usize {
+    (partition << 48) | offset.cast_unsigned() as usize
 }
 
-pub(super) fn untag(tag: usize) -> (usize, usize) {
-    (tag >> 32, tag & 0xffff_ffff)
+pub(super) fn untag(tag: usize, claimed: &[Partition]) -> Option<Origin> {
+    Some((claimed.get(tag >> 48)?.clone(), (tag & 0xffff_ffff_ffff) as i64))
 }
 
 /// Whether a broker said no to the record itself, rather than to its transaction or for want of time.
@@ -50,23 +51,27 @@ pub(super) fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Set
 }
 
 impl Topics {
-    /// Produces everything of a work, in the order of its records. It is kept until its last record is acknowledged.
-    pub(super) fn send(&mut self, index: usize, work: super::Work) -> Result<(), Setback> {
-        let sent = self.send_records(index, &work).and_then(|()| self.reports(Duration::ZERO));
-        let in_flight = &mut self.works[index];
-        in_flight.work = (in_flight.unacknowledged > 0).then_some(work);
+    /// Produces everything of a work, in the order of its records. librdkafka has a copy: the work is of no more use.
+    pub(super) fn send(&mut self, work: &super::Work) -> Result<(), Setback> {
+        let sent = self.send_records(work).and_then(|()| self.reports(Duration::ZERO));
         sent.map_err(|setback| self.behind(setback))
     }
 
-    fn send_records(&mut self, index: usize, work: &super::Work) -> Result<(), Setback> {
+    fn send_records(&mut self, work: &super::Work) -> Result<(), Setback> {
         let mut next = 0;
+        let mut partition = 0;
         for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
             let record = work.batch.get(i);
             let begin = next;
             while work.outcomes.rows.get(next).is_some_and(|r| r.record as usize == i) {
                 next += 1;
             }
-            let tag = tag(index, i);
+            // Records of a partition come in runs.
+            let same = |p: &Partition| p.id == record.partition && *p.topic == *record.topic;
+            if !self.claimed.get(partition).is_some_and(same) {
+                partition = self.claimed.iter().position(same).unwrap_or(self.claimed.len());
+            }
+            let tag = tag(partition, record.offset);
             match verdict {
                 Verdict::Delivered { case } => self.deliver(tag, work, begin..next, &record, *case)?,
                 Verdict::Filtered => {}
@@ -261,10 +266,7 @@ impl Topics {
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), Setback> {
         loop {
             match self.producer.produce(record) {
-                Ok(()) => {
-                    self.works[untag(record.tag).0].unacknowledged += 1;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(NotTaken::QueueFull) => self.reports(Duration::from_millis(10))?,
                 Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(self.failed(fault)),
             }

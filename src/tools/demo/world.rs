@@ -6,7 +6,7 @@ use crate::{
     failure::{Cause, Setback},
     generate::{Generated, Job, Recipe},
     http,
-    kafka::{self, MockCluster, NotTaken, Outgoing, Producer},
+    kafka::{self, MockCluster, NotTaken, Outgoing, Producer, Reports},
     record::Header,
     registry::{Client, RegisterError, server},
     route::destinations,
@@ -85,7 +85,8 @@ impl World {
 
     /// Produces the records and waits until the broker has them all.
     pub fn produce(&self, records: &[Generated]) -> Result<(), Setback> {
-        let mut producer = Producer::idempotent(&kafka::Settings::new(&self.plan.kafka, "pointsman-demo"))?;
+        let mut producer =
+            Producer::idempotent(&kafka::Settings::new(&self.plan.kafka, "pointsman-demo"), Reports::All)?;
         let mut refused = Ok(());
         let mut report = |_, result: Result<(), _>| {
             if let Err(fault) = result {

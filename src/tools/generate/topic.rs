@@ -3,7 +3,7 @@
 use super::{Generated, Tally, Target};
 use crate::{
     failure::{Cause, Setback},
-    kafka::{NotTaken, Outgoing, Producer, Settings},
+    kafka::{NotTaken, Outgoing, Producer, Reports, Settings},
 };
 use std::{
     sync::{
@@ -31,7 +31,7 @@ impl Topic {
     /// # Errors
     /// No broker answers, or there is no such topic.
     pub fn open(settings: &Settings, topic: &str, stop: Arc<AtomicBool>) -> Result<Topic, Setback> {
-        let producer = Producer::idempotent(settings)?;
+        let producer = Producer::idempotent(settings, Reports::All)?;
         let found = producer.cluster(PATIENCE).topics(&[topic]).map_err(|fault| {
             let setback = Setback::from(fault);
             let help = format!("is a broker at {}? [kafka] bootstrap_servers says where", settings.bootstrap_servers());

@@ -11,6 +11,10 @@ use super::{
 };
 use crate::config::TableName;
 
+/// Views, rules and policies act on INSERT, and not at all, or otherwise, on COPY.
+const TABLE: &str = "SELECT oid::bigint, relkind IN ('r', 'p') AND NOT relhasrules AND NOT relrowsecurity
+    FROM pg_class WHERE oid = to_regclass($1)";
+
 /// A domain counts as the type below it: its own checks speak when a row is put.
 const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod) AS (
         SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_attribute a
@@ -38,8 +42,8 @@ const UNIQUE: &str = "SELECT c.relname::text, a.attname::text
     ORDER BY c.relname, k.position";
 
 pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
-    let found = session.fetch("SELECT to_regclass($1)::oid::bigint", &[Value::Text(quote_table(name))])?;
-    let Some(oid) = found.into_iter().flatten().find(|v| *v != Value::Null) else { return Ok(None) };
+    let found = session.fetch(TABLE, &[Value::Text(quote_table(name))])?;
+    let Some(Ok([oid, copied])) = found.into_iter().next().map(<[Value; 2]>::try_from) else { return Ok(None) };
     let columns = session.fetch(COLUMNS, std::slice::from_ref(&oid))?.iter().map(|row| column(row)).collect();
     let mut unique: Vec<UniqueIndex> = Vec::new();
     for row in session.fetch(UNIQUE, &[oid])? {
@@ -49,7 +53,7 @@ pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<L
             None => unique.push(UniqueIndex { name: index.text().to_owned(), columns: vec![column.text().to_owned()] }),
         }
     }
-    Ok(Some(LiveTable { columns, unique }))
+    Ok(Some(LiveTable { columns, unique, copied: copied.int() != 0 }))
 }
 
 fn column(row: &[Value]) -> LiveColumn {

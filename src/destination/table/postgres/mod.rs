@@ -153,8 +153,12 @@ impl Session for Postgres {
         self.copy(&format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", quote_table(&table.name)), &bytes)
     }
 
-    fn reload(&self, round: &Round<'_>) -> bool {
-        self.stages.reload(round)
+    fn reload(&self) -> bool {
+        self.stages.unstaged()
+    }
+
+    fn resolvable(&mut self) -> bool {
+        self.stages.resolvable()
     }
 
     fn load(&mut self, round: &Round<'_>, sending: Sending) -> Result<(), Trouble> {

@@ -1,7 +1,9 @@
 //! The temporary tables that keyed rows are sent to, and the statements that merge them from there.
 //!
 //! Each staged row has its unit's number: any part of a round can be merged by itself, without being sent again.
-//! Rows without a key are copied straight into their table, and staged only when one of them is refused.
+//! Rows without a key are copied straight into their table, and staged only when one of them is refused. So are rows with
+//! a key, which costs half as much, as long as no row of their keys stands: while they do, a round is only now and then
+//! tried so.
 
 use super::{
     super::{
@@ -28,7 +30,16 @@ pub(super) struct Stages {
     stages: BTreeMap<u16, Stage>,
     /// What `put` is to copy straight into its table, by target.
     direct: BTreeMap<u16, Load>,
+    /// Whether the last load left rows unstaged, and ones with keys among them.
+    unstaged: bool,
+    keyed_unstaged: bool,
+    /// Rounds with keys that are staged before one is copied straight again, and how many the next disappointment adds.
+    staged_rounds: u32,
+    disappointment: u32,
 }
+
+/// Rounds between two attempts at most.
+const MOST_STAGED: u32 = 1024;
 
 /// One thing that `put` sends.
 pub(super) enum Step {
@@ -39,6 +50,8 @@ pub(super) enum Step {
 struct Stage {
     types: Vec<PgType>,
     keyed: bool,
+    /// COPY does what INSERT does where no row stands in the way.
+    copied: bool,
     create: String,
     copy: String,
     copy_direct: String,
@@ -49,7 +62,7 @@ struct Stage {
 impl Stages {
     pub fn new(targets: &[(u16, &TableTarget, &LiveTable)]) -> Self {
         let stages = targets.iter().map(|(index, target, live)| (*index, Stage::new(*index, target, live)));
-        Stages { stages: stages.collect(), direct: BTreeMap::new() }
+        Stages { stages: stages.collect(), disappointment: 1, ..Stages::default() }
     }
 
     pub fn create(&self) -> String {
@@ -61,8 +74,18 @@ impl Stages {
     }
 
     /// Whether rows of the round are not staged after a load as a whole.
-    pub fn reload(&self, round: &Round<'_>) -> bool {
-        round.targets.iter().any(|part| self.stages.get(&part.target).is_some_and(|s| !s.keyed))
+    pub fn unstaged(&self) -> bool {
+        self.unstaged
+    }
+
+    /// A row of the round that was loaded last stood already: whether it may have been one that is to be replaced.
+    pub fn resolvable(&mut self) -> bool {
+        let keyed = std::mem::take(&mut self.keyed_unstaged);
+        if keyed {
+            self.staged_rounds = self.disappointment;
+            self.disappointment = (2 * self.disappointment).min(MOST_STAGED);
+        }
+        keyed
     }
 
     /// The bytes of a round: those to be staged are given, those to be copied directly kept for `put`.
@@ -72,10 +95,21 @@ impl Stages {
         let mut staged = Vec::new();
         let mut direct = BTreeMap::new();
         let mut bad = Vec::new();
+        let whole = sending == Sending::Whole;
+        let try_keyed = whole && self.staged_rounds == 0;
+        if whole {
+            self.staged_rounds = self.staged_rounds.saturating_sub(1);
+        }
+        if std::mem::take(&mut self.keyed_unstaged) {
+            // The round before went through.
+            self.disappointment = (self.disappointment / 2).max(1);
+        }
         for part in &round.targets {
             let Some(stage) = self.stages.get(&part.target) else { continue };
-            let is_staged = stage.keyed || sending == Sending::Divisible;
+            let deletes = || round.rows(part, round.units.clone()).any(|row| row.at.op == Op::Delete);
+            let is_staged = !whole || !stage.copied || stage.keyed && (!try_keyed || deletes());
             let bytes = stage.encode(round, part, is_staged, &mut bad);
+            self.keyed_unstaged |= !is_staged && stage.keyed;
             if is_staged {
                 staged.push((stage.copy.clone(), bytes));
             } else {
@@ -85,6 +119,7 @@ impl Stages {
         if !bad.is_empty() {
             return Err(Trouble::Units(bad));
         }
+        self.unstaged = !direct.is_empty();
         self.direct = direct;
         Ok(staged)
     }
@@ -116,6 +151,7 @@ impl Stage {
         let table = quote_table(&destination.table);
         Stage {
             keyed: !destination.key_columns.is_empty(),
+            copied: live.copied,
             create: format!(
                 "CREATE TEMPORARY TABLE pointsman_stage_{index} \
                  (n bigint NOT NULL, d boolean NOT NULL, {definitions}) ON COMMIT DELETE ROWS"

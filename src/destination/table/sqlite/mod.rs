@@ -198,7 +198,11 @@ impl Session for Sqlite {
         Ok(())
     }
 
-    fn reload(&self, _round: &Round<'_>) -> bool {
+    fn reload(&self) -> bool {
+        false
+    }
+
+    fn resolvable(&mut self) -> bool {
         false
     }
 
