@@ -3,7 +3,7 @@
 use super::Work;
 use crate::{
     failure::{Failure, Stage},
-    record::Partition,
+    record::{Partition, capped},
     route::Verdict,
 };
 use std::{borrow::Cow, collections::BTreeMap};
@@ -42,8 +42,20 @@ pub struct Tally {
     pub partitions: BTreeMap<Partition, Counts>,
     /// By case: its index in the program, `None` before one was chosen or for `otherwise`.
     pub cases: BTreeMap<Option<u16>, Counts>,
-    pub failures: BTreeMap<(Option<u16>, Stage, Cow<'static, str>), u64>,
+    pub failures: BTreeMap<(Option<u16>, Stage, Cow<'static, str>), Failed>,
 }
+
+/// Dead letters of one cause.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub count: u64,
+    /// Where the first of them came from, and what it says.
+    pub origin: (Partition, i64),
+    pub why: String,
+}
+
+/// What is kept of a failure's words, in bytes.
+const WHY: usize = 300;
 
 impl Tally {
     /// Counts every record of a batch by what became of it.
@@ -66,7 +78,7 @@ impl Tally {
                 None => cases.push_mut((case, Counts::default())).1.note(verdict),
             }
             if let Verdict::Dead { case, failure } = verdict {
-                *self.failures.entry((*case, failure.stage, failure.code.clone())).or_default() += 1;
+                self.failed(&Partition::new(record.topic, record.partition), record.offset, *case, failure);
             }
         }
         self.end_run(run);
@@ -82,12 +94,21 @@ impl Tally {
     }
 
     /// A record noted as delivered that the destination then refused.
-    pub fn refuse(&mut self, partition: &Partition, case: Option<u16>, failure: &Failure) {
+    pub fn refuse(&mut self, (partition, offset): &(Partition, i64), case: Option<u16>, failure: &Failure) {
         for counts in self.partitions.get_mut(partition).into_iter().chain(self.cases.get_mut(&case)) {
             counts.delivered -= 1;
             counts.dead_lettered += 1;
         }
-        *self.failures.entry((case, failure.stage, failure.code.clone())).or_default() += 1;
+        self.failed(partition, *offset, case, failure);
+    }
+
+    fn failed(&mut self, partition: &Partition, offset: i64, case: Option<u16>, failure: &Failure) {
+        let first = || Failed {
+            count: 0,
+            origin: (partition.clone(), offset),
+            why: capped(&failure.to_string(), WHY).to_owned(),
+        };
+        self.failures.entry((case, failure.stage, failure.code.clone())).or_insert_with(first).count += 1;
     }
 
     pub fn total(&self) -> Counts {

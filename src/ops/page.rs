@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         failure::{Cause, Setback, Stage},
-        telemetry::{CaseCounts, FailureCount, Telemetry},
+        telemetry::{CaseCounts, Example, FailureCount, Telemetry},
     };
     use std::time::Duration;
 
@@ -120,7 +120,13 @@ mod tests {
         let telemetry = Telemetry::new();
         let route = telemetry.route("orders", &[""]);
         let counts = [CaseCounts { case: Some(0), delivered: 41, filtered: 1, dead_lettered: 2 }];
-        let failures = [FailureCount { case: Some(0), stage: Stage::Decode, code: "bad-date", count: 2 }];
+        let failures = [FailureCount {
+            case: Some(0),
+            stage: Stage::Decode,
+            code: "bad-date",
+            count: 2,
+            example: Example::default(),
+        }];
         route.committed(counts, failures, Duration::ZERO);
         let standing = Setback::stand(Cause::Database, "no table <orders>", "run `pointsman migrate`");
         route.worker(0).setback(&standing, 1, Duration::ZERO);

@@ -15,7 +15,7 @@ use crate::{
     record::{Partition, Positions, Records},
     route::{Known, Program},
     source::{self, Source},
-    telemetry::{self, CaseCounts, FailureCount, Sample, WorkerTelemetry},
+    telemetry::{self, CaseCounts, Example, FailureCount, Sample, WorkerTelemetry},
 };
 use crossbeam_channel::{Receiver, Sender};
 use std::time::{Duration, Instant, SystemTime};
@@ -245,11 +245,10 @@ impl Worker {
             filtered: c.filtered,
             dead_lettered: c.dead_lettered,
         });
-        let failures = tally.failures.iter().map(|((case, stage, code), count)| FailureCount {
-            case: *case,
-            stage: *stage,
-            code,
-            count: *count,
+        let failures = tally.failures.iter().map(|((case, stage, code), failed)| {
+            let (partition, offset) = (&failed.origin.0, failed.origin.1);
+            let example = Example { topic: &partition.topic, partition: partition.id, offset, why: &failed.why };
+            FailureCount { case: *case, stage: *stage, code, count: failed.count, example }
         });
         let route = self.telemetry.route().clone();
         route.committed(counts, failures, committed.took);

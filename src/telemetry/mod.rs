@@ -16,7 +16,7 @@ pub use board::{Awaited, Counts, RouteView, SetbackView, State};
 pub use collector::{CollectorTelemetry, CollectorView};
 pub use logs::{LogFormat, init_logs};
 pub use metrics::{METRICS, MetricDoc, MetricKind};
-pub use route::{CaseCounts, FailureCount, RouteTelemetry, Sample};
+pub use route::{CaseCounts, Example, FailureCount, RouteTelemetry, Sample};
 pub use worker::WorkerTelemetry;
 
 use self::metrics::{Gauges, Instruments};
@@ -150,7 +150,13 @@ mod tests {
             CaseCounts { case: Some(1), delivered: 3, filtered: 0, dead_lettered: 2 },
             CaseCounts { case: None, delivered: 1, filtered: 4, dead_lettered: 0 },
         ];
-        let failures = [FailureCount { case: Some(1), stage: Stage::Decode, code: "bad-date", count: 2 }];
+        let failures = [FailureCount {
+            case: Some(1),
+            stage: Stage::Decode,
+            code: "bad-date",
+            count: 2,
+            example: Example::default(),
+        }];
         route.committed(counts, failures, Duration::from_millis(12));
         page_of(
             &[
@@ -254,7 +260,13 @@ mod tests {
         let mut sample = Sample::default();
         sample.of_batch(1, |_| Some(0));
         route.end_to_end(&sample);
-        let failures = [FailureCount { case: Some(0), stage: Stage::Frame, code: "bad-magic", count: 1 }];
+        let failures = [FailureCount {
+            case: Some(0),
+            stage: Stage::Frame,
+            code: "bad-magic",
+            count: 1,
+            example: Example::default(),
+        }];
         route.committed([], failures, Duration::ZERO);
         let collector = telemetry.collector("shop", "orders", "http://localhost:8088/shop", Arc::default());
         collector.judged(1, 1, &[&Failure::rule("positive", "x")]);

@@ -31,6 +31,16 @@ pub struct FailureCount<'a> {
     pub stage: Stage,
     pub code: &'a str,
     pub count: u64,
+    pub example: Example<'a>,
+}
+
+/// One of several dead letters, by which a person finds it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Example<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+    pub why: &'a str,
 }
 
 /// How many records of a batch are looked at for `end_to_end_seconds`: enough for its shape, too few to cost anything.
@@ -88,6 +98,8 @@ struct CaseCounters {
 struct Untold {
     told: Option<Instant>,
     codes: BTreeMap<(Stage, String), u64>,
+    /// Of one of them: topic, partition, offset, and what was wrong.
+    example: Option<(String, i32, i64, String)>,
 }
 
 impl RouteTelemetry {
@@ -172,6 +184,8 @@ impl RouteTelemetry {
             self.failure_counter(&f).increment(f.count);
             *view.failures.entry((f.stage, f.code.to_owned())).or_default() += f.count;
             *untold.codes.entry((f.stage, f.code.to_owned())).or_default() += f.count;
+            let Example { topic, partition, offset, why } = f.example;
+            untold.example.get_or_insert_with(|| (topic.to_owned(), partition, offset, why.to_owned()));
         }
         let total = view.counts;
         drop(view);
@@ -286,7 +300,17 @@ impl Untold {
         let records: u64 = self.codes.values().sum();
         let codes: Vec<String> = self.codes.iter().map(|((s, c), n)| format!("{s}/{c}={n}")).collect();
         self.codes.clear();
-        tracing::warn!(route, records, codes = codes.join(" "), "dead letters");
+        let (topic, partition, offset, why) = self.example.take().unwrap_or_default();
+        tracing::warn!(
+            route,
+            records,
+            codes = codes.join(" "),
+            topic,
+            partition,
+            offset,
+            example = why,
+            "dead letters"
+        );
     }
 }
 

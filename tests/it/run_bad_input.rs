@@ -179,7 +179,10 @@ fn every_bad_value_becomes_a_letter(format: &str) {
     };
     produce(&input, records.chain([odd_header]));
     let project = Project::new(&routes(&app, format, &registry)).file("schemas/event.avsc", SCHEMA);
-    project.run(&["run", "--until-caught-up"]).ok();
+    let ran = project.run(&["run", "--until-caught-up"]).ok();
+    let place = format!(r#""topic":"{input}","partition":0,"offset":"#);
+    let told = ran.stderr.lines().any(|l| l.contains(&place) && l.contains(r#""example":"frame/"#));
+    assert!(told, "the log names the place of a dead letter: {}", ran.stderr);
 
     assert_eq!(read_topic(&output).len(), bads.len(), "each good record went on");
     let letters = read_topic(&dlq);

@@ -209,9 +209,8 @@ impl Tables {
         let refused = std::mem::take(&mut rounds.refused);
         put?;
         for (unit, failure) in &refused {
-            let (partition, _) = t.pending.origin(*unit);
             let c = Some(t.pending.units[*unit].case);
-            t.tally.refuse(&partition, c, failure);
+            t.tally.refuse(&t.pending.origin(*unit), c, failure);
             letters.add(&link.dlq, case(c), t.pending.record(*unit), failure)?;
         }
         letters.write(session, place)?;

@@ -94,7 +94,7 @@ impl Topics {
         let rows = &work.outcomes.rows[rows];
         let known = (!self.condemned.is_empty()).then(|| self.condemned.get(&origin(record)).cloned()).flatten();
         if let Some(failure) = known.or_else(|| rows.iter().find_map(|row| self.refuse(work, row, record))) {
-            self.tally.refuse(&origin(record).0, Some(case), &failure);
+            self.tally.refuse(&origin(record), Some(case), &failure);
             return self.letter(tag, record, Some(case), &failure);
         }
         let alone = self.is_suspect(record);
@@ -149,7 +149,7 @@ impl Topics {
     ) -> Result<(), Setback> {
         self.refused.clear();
         if !self.exactly_once() {
-            self.tally.refuse(&origin.0, Some(case), &failure);
+            self.tally.refuse(&origin, Some(case), &failure);
             return self.letter(tag, record, Some(case), &failure);
         }
         self.condemned.insert(origin, failure);

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         generate::Recipe,
-        telemetry::{CaseCounts, FailureCount, Telemetry},
+        telemetry::{CaseCounts, Example, FailureCount, Telemetry},
     };
     use std::time::Duration;
 
@@ -129,7 +129,8 @@ mod tests {
                 telemetry.route(o.route, &[""]);
             }
             let counts = [CaseCounts { case: Some(0), delivered, filtered: 0, dead_lettered: 1 }];
-            let failures = [FailureCount { case: None, stage: Stage::Decode, code, count: 1 }];
+            let failures =
+                [FailureCount { case: None, stage: Stage::Decode, code, count: 1, example: Example::default() }];
             telemetry.route("job-states", &["failed"]).committed(counts, failures, Duration::ZERO);
             telemetry.board()
         };

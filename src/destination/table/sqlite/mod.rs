@@ -56,6 +56,10 @@ pub(super) fn options(database: &Database) -> Result<SqliteConnectOptions, sqlx:
         .journal_mode(SqliteJournalMode::Wal)
         // A power cut may take back the last commits, rows and positions together: their records come again.
         .synchronous(SqliteSynchronous::Normal)
+        // SQLite's own 2 MB of pages are too few for an index that is written all over, and a checkpoint each 4 MB writes
+        // the same pages again and again: KiB (negative), and pages.
+        .pragma("cache_size", "-32768")
+        .pragma("wal_autocheckpoint", "8192")
         .disable_statement_logging())
 }
 
