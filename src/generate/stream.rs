@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, Stage},
     schema::{Catalog, FileProblem, Schema, framing},
 };
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 /// Records drawn for one that is to pass, before it is plain that none ever will.
 const TRIES: usize = 1_000;
@@ -211,8 +211,8 @@ impl Stream {
     pub fn draw(&mut self) -> Result<Generated, Trouble> {
         let bad = self.invalid > 0.0 && self.chance.share(self.invalid);
         if !bad {
-            let draft = self.draft()?;
-            let value = self.formed(&draft);
+            let mut draft = self.draft()?;
+            let value = self.formed(&mut draft);
             return Ok(Generated { key: draft.key, value, expect: Expect::Passes(draft.way) });
         }
         for _ in 0..TRIES {
@@ -263,12 +263,12 @@ impl Stream {
         (body, value)
     }
 
-    /// A good record in the form that was asked for.
-    fn formed(&self, draft: &Draft) -> Vec<u8> {
+    /// A good record in the form that was asked for; what it has already is taken.
+    fn formed(&self, draft: &mut Draft) -> Vec<u8> {
         match (self.form, self.native) {
-            (Form::Json, Format::Json) | (Form::Framed(_), Format::Avro) => draft.value.clone(),
+            (Form::Json, Format::Json) | (Form::Framed(_), Format::Avro) => mem::take(&mut draft.value),
             (Form::Json, Format::Avro) => self.lanes[draft.lane].text(&draft.body),
-            (Form::Bare, _) => draft.body.clone(),
+            (Form::Bare, _) => mem::take(&mut draft.body),
             (Form::Framed(id), Format::Json) => {
                 let mut value = Vec::new();
                 framing::write(id, &mut value);
@@ -305,7 +305,7 @@ impl Stream {
 
     /// The record with a rule broken.
     fn broken(&mut self, draft: &Draft) -> Option<Generated> {
-        let mut rules = std::mem::take(&mut self.lanes[draft.lane].rules);
+        let mut rules = mem::take(&mut self.lanes[draft.lane].rules);
         let mut left: Vec<usize> = (0..rules.len()).collect();
         let mut found = None;
         while found.is_none() && !left.is_empty() {
@@ -320,9 +320,9 @@ impl Stream {
             found = fields.map(|fields| {
                 let (body, value) = self.encoded(draft.lane, &fields);
                 let key = draft.key.clone();
-                let broken = Draft { lane: draft.lane, fields, body, value, key, way: draft.way.clone() };
+                let mut broken = Draft { lane: draft.lane, fields, body, value, key, way: draft.way.clone() };
                 let expect = Expect::Dead { fault: Fault::BrokenRule, stage: Stage::Validate, code: name };
-                Generated { value: self.formed(&broken), key: broken.key, expect }
+                Generated { value: self.formed(&mut broken), key: broken.key, expect }
             });
         }
         self.lanes[draft.lane].rules = rules;

@@ -8,6 +8,8 @@ pub mod generate;
 pub mod run;
 pub mod schemas;
 
+use indicatif::{ProgressState, ProgressStyle};
+
 /// How a command ended; the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -19,6 +21,15 @@ pub enum Exit {
     Environment = 3,
     /// A fault of Pointsman itself.
     Fault = 4,
+}
+
+/// A bar's style in which `{rate}` is whole records a second.
+fn bar_style(template: &str) -> Option<ProgressStyle> {
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A bar that cannot be written to shows nothing.
+        let _ = write!(out, "{}/s", thousands(state.per_sec() as u64));
+    };
+    Some(ProgressStyle::with_template(template).ok()?.with_key("rate", rate))
 }
 
 /// 12345 as 12,345.

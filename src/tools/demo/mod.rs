@@ -6,13 +6,13 @@ mod shipped;
 mod show;
 mod world;
 
-use super::{Exit, run};
+use super::{Exit, bar_style, run};
 use crate::{
     failure::{Cause, Setback},
     telemetry::{State, Telemetry},
 };
 use account::Owed;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
     thread,
@@ -96,8 +96,8 @@ fn carry_out(options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
 fn follow(telemetry: &Telemetry, owed: &[Owed]) {
     let total = account::total(owed);
     let bar = ProgressBar::new(total);
-    let style = "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} accounted for, {per_sec}";
-    if let Ok(style) = ProgressStyle::with_template(style) {
+    let style = "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} accounted for, {rate}";
+    if let Some(style) = bar_style(style) {
         bar.set_style(style);
     }
     let plain = !stderr().is_terminal();

@@ -1,8 +1,11 @@
 //! What `generate` tells while it works and at its end. All of it goes to standard error: the output may be the records.
 
 use super::{Made, Options, Tally, To, diagnostics, pace};
-use crate::{schema::FileProblem, tools::thousands};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::{
+    schema::FileProblem,
+    tools::{bar_style, thousands},
+};
+use indicatif::ProgressBar;
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
     time::{Duration, Instant},
@@ -32,11 +35,11 @@ impl Progress {
             let (bar, template) = match bound {
                 Some(count) => (
                     ProgressBar::new(count),
-                    "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} acknowledged, {per_sec}{msg}",
+                    "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} acknowledged, {rate}{msg}",
                 ),
-                None => (ProgressBar::no_length(), "{elapsed_precise} {human_pos} acknowledged, {per_sec}{msg}"),
+                None => (ProgressBar::no_length(), "{elapsed_precise} {human_pos} acknowledged, {rate}{msg}"),
             };
-            if let Ok(style) = ProgressStyle::with_template(template) {
+            if let Some(style) = bar_style(template) {
                 bar.set_style(style);
             }
             bar
