@@ -69,16 +69,16 @@ impl Tally {
                 self.end_run(run.take());
                 run = Some((Partition::new(record.topic, record.partition), Counts::default()));
             }
-            if let Some((_, counts)) = &mut run {
+            if let Some((partition, counts)) = &mut run {
                 counts.note(verdict);
+                if let Verdict::Dead { case, failure } = verdict {
+                    self.failed(partition, record.offset, *case, failure);
+                }
             }
             let case = verdict.case();
             match cases.iter_mut().find(|(c, _)| *c == case) {
                 Some((_, counts)) => counts.note(verdict),
                 None => cases.push_mut((case, Counts::default())).1.note(verdict),
-            }
-            if let Verdict::Dead { case, failure } = verdict {
-                self.failed(&Partition::new(record.topic, record.partition), record.offset, *case, failure);
             }
         }
         self.end_run(run);

@@ -128,9 +128,7 @@ impl<'a> Rounds<'a> {
         let Err(refusal) = self.put(round, round.units.clone()) else { return self.release(LOAD) };
         let mut refusal = self.mild(refusal)?;
         if refusal.class == Class::Record("unique-violation") && self.session.resolvable() {
-            self.undo(LOAD)?;
-            self.mark(LOAD)?;
-            if let Err(trouble) = self.session.load(round, Sending::Divisible) {
+            if let Err(trouble) = self.load_divisibly(round)? {
                 return self.load_failed(round, trouble);
             }
             let Err(again) = self.put(round, round.units.clone()) else { return self.release(LOAD) };
@@ -140,15 +138,20 @@ impl<'a> Rounds<'a> {
             self.undo(LOAD)?;
             return self.apart(round, refusal);
         }
-        if self.session.reload() {
-            self.undo(LOAD)?;
-            self.mark(LOAD)?;
-            if let Err(trouble) = self.session.load(round, Sending::Divisible) {
-                return self.load_failed(round, trouble);
-            }
+        if self.session.reload()
+            && let Err(trouble) = self.load_divisibly(round)?
+        {
+            return self.load_failed(round, trouble);
         }
         self.halves(round, round.units.clone())?;
         self.release(LOAD)
+    }
+
+    /// The round once more, so that any part of it can be put by itself.
+    fn load_divisibly(&mut self, round: &Round<'_>) -> Result<Result<(), Trouble>, Setback> {
+        self.undo(LOAD)?;
+        self.mark(LOAD)?;
+        Ok(self.session.load(round, Sending::Divisible))
     }
 
     fn load_failed(&mut self, round: &Round<'_>, trouble: Trouble) -> Result<(), Setback> {

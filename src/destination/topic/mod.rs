@@ -141,16 +141,13 @@ impl Topics {
 
     /// Waits until everything produced is acknowledged or refused.
     fn flush(&mut self) -> Result<(), Setback> {
-        let refused = &mut self.refused;
-        let flushed =
-            self.producer.flush(DEADLINE, |tag, report| refused.extend(report.err().map(|fault| (tag, fault))));
+        let flushed = self.producer.flush(DEADLINE, refusals(&mut self.refused));
         flushed.map_err(|fault| self.failed(fault))
     }
 
     /// Takes what reports are there, waiting at most so long for the first.
     fn reports(&mut self, wait: Duration) -> Result<(), Setback> {
-        let refused = &mut self.refused;
-        let taken = self.producer.reports(wait, |tag, report| refused.extend(report.err().map(|fault| (tag, fault))));
+        let taken = self.producer.reports(wait, refusals(&mut self.refused));
         taken.map(drop).map_err(|fault| self.failed(fault))
     }
 
@@ -337,6 +334,11 @@ impl Topics {
         }
         Ok(begun)
     }
+}
+
+/// Keeps what the brokers refuse.
+fn refusals(refused: &mut Vec<(usize, Fault)>) -> impl FnMut(usize, Result<(), Fault>) {
+    |tag, report| refused.extend(report.err().map(|fault| (tag, fault)))
 }
 
 /// Whether this position is one of an earlier topic of the same name.
