@@ -1,13 +1,20 @@
-//! What one record costs in the codec: an e-commerce event of 12 fields, as Avro and as JSON.
+//! What one record costs: an e-commerce event of 12 fields in the codec, and through a whole route of the end-to-end
+//! bench (a rule of three terms, two fields set, one record in twenty a dead letter), as Avro and as JSON.
 //!
 //! `cargo bench --bench record`
+
+#[path = "end_to_end/load.rs"]
+mod load;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pointsman::{
     codec::{JsonOptions, JsonReader, JsonWriter, Layout, Scanner},
+    config::{self, Plan},
+    record::OwnedRecord,
+    route::{Known, Program, Writer},
     schema::Schema,
 };
-use std::{hint::black_box, sync::Arc};
+use std::{env, fs, hint::black_box, sync::Arc};
 
 const SCHEMA: &str = r#"{"type": "record", "name": "shop.Event", "fields": [
     {"name": "event_id", "type": {"type": "string", "logicalType": "uuid"}},
@@ -72,6 +79,68 @@ fn record(c: &mut Criterion) {
     group.finish();
 }
 
+/// Of the end-to-end bench's route what a program is compiled from.
+const ROUTES: &str = r#"version = 1
+app = "bench"
+[kafka]
+bootstrap_servers = "127.0.0.1:9"
+[schema_registry]
+url = "http://127.0.0.1:9"
+[validators.event]
+schema = "bench.Event"
+[validators.event.rules]
+plausible = "quantity > 0 && unit_price < 100000.00 && currency in ['EUR', 'USD', 'GBP']"
+[enrichers.priced.set]
+processed_at = "now()"
+amount = "unit_price * quantity"
+[routes.avro]
+topic = "avro"
+validator = "event"
+enricher = "priced"
+dlq = "dlq"
+destination = { topic = "out" }
+[routes.json]
+topic = "json"
+format = "json"
+validator = "event"
+enricher = "priced"
+dlq = "dlq"
+destination = { topic = "out" }
+"#;
+
+fn plan() -> Plan {
+    let folder = env::temp_dir().join(format!("pointsman-bench-{}", std::process::id()));
+    fs::create_dir_all(folder.join("schemas")).expect("a folder");
+    fs::write(folder.join("schemas/event.avsc"), load::SCHEMA).expect("a file");
+    fs::write(folder.join("routes.toml"), ROUTES).expect("a file");
+    let options = config::Options { strict: false, env: &|_| None, properties: None };
+    let loaded = config::load(&folder.join("routes.toml"), options).expect("the file is there");
+    fs::remove_dir_all(&folder).expect("the folder goes");
+    loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+}
+
+/// Batches of a thousand records, as a worker processes them.
+fn route(c: &mut Criterion) {
+    let writer = Schema::parse(load::SCHEMA).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let known = Known { writers: [(1, Writer::Schema(Arc::new(writer)))].into() };
+    let mut group = c.benchmark_group("a thousand records through a route");
+    group.throughput(Throughput::Elements(1000));
+    for route in &plan().routes {
+        let mut program = Program::compile(route, &[2]).expect("the route compiles");
+        let schema_id = (route.name == "avro").then_some(1);
+        let batch: Vec<OwnedRecord> = (0..1000)
+            .map(|i| {
+                let (key, value) = load::record(i, schema_id);
+                OwnedRecord::new(&route.name, 0, i as i64).key(key).value(value)
+            })
+            .collect();
+        group.bench_function(&route.name, |b| {
+            b.iter(|| program.process(black_box(&batch), &known, 1_750_000_000_000_000).expect("the schema is known"));
+        });
+    }
+    group.finish();
+}
+
 /// The same record with its last member first.
 fn shuffled() -> String {
     let inside = &JSON[1..JSON.len() - 1];
@@ -79,5 +148,5 @@ fn shuffled() -> String {
     format!("{{\"{last},{rest}}}")
 }
 
-criterion_group!(benches, record);
+criterion_group!(benches, record, route);
 criterion_main!(benches);

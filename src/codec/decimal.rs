@@ -25,6 +25,13 @@ impl Decimal {
     /// Reads Avro's bytes: two's complement, big endian, of any length; `None` where the number needs more than 128 bits.
     #[inline]
     pub fn from_avro(bytes: &[u8], scale: u32) -> Option<Decimal> {
+        if let [first, rest @ ..] = bytes
+            && rest.len() < 8
+        {
+            let sign = i64::from(first.cast_signed());
+            let unscaled = rest.iter().fold(sign, |n, b| n << 8 | i64::from(*b));
+            return Some(Decimal { unscaled: unscaled.into(), scale });
+        }
         let sign = if bytes.first().is_some_and(|b| *b >= 0x80) { 0xff } else { 0 };
         let mut all = [sign; 16];
         let kept = bytes.len().min(16);
@@ -129,10 +136,12 @@ impl Decimal {
 
     /// The product, at the sum of both scales.
     pub fn checked_mul(self, other: Decimal) -> Option<Decimal> {
-        Some(Decimal {
-            unscaled: self.unscaled.checked_mul(other.unscaled)?,
-            scale: self.scale.checked_add(other.scale)?,
-        })
+        // A checked product of 128 bits is a call; most numbers have 64.
+        let unscaled = match (i64::try_from(self.unscaled), i64::try_from(other.unscaled)) {
+            (Ok(a), Ok(b)) => i128::from(a) * i128::from(b),
+            _ => self.unscaled.checked_mul(other.unscaled)?,
+        };
+        Some(Decimal { unscaled, scale: self.scale.checked_add(other.scale)? })
     }
 
     pub fn checked_neg(self) -> Option<Decimal> {
@@ -150,6 +159,11 @@ impl Decimal {
             (self.unscaled, other.unscaled.checked_mul(power)?)
         };
         Some(Decimal { unscaled: divide_half_even(dividend, divisor)?, scale })
+    }
+
+    /// Whether the unscaled number has at most so many digits.
+    pub fn fits(self, precision: u32) -> bool {
+        pow10(precision).is_none_or(|bound| self.unscaled.unsigned_abs() < bound.unsigned_abs())
     }
 
     /// How many digits the unscaled number has; zero has one.
@@ -172,7 +186,16 @@ impl Decimal {
 /// Ten to the `n`th, as far as an i128 goes.
 #[inline]
 pub fn pow10(n: u32) -> Option<i128> {
-    10i128.checked_pow(n)
+    const POWERS: [i128; MAX_PRECISION as usize + 1] = {
+        let mut powers = [1; MAX_PRECISION as usize + 1];
+        let mut n = 1;
+        while n < powers.len() {
+            powers[n] = 10 * powers[n - 1];
+            n += 1;
+        }
+        powers
+    };
+    POWERS.get(n as usize).copied()
 }
 
 /// The common form: digits and a point, few enough that a 64-bit number holds them.

@@ -21,7 +21,7 @@ mod properties;
 pub mod write;
 
 pub use cell::{Cell, CellReader};
-pub use decimal::{Decimal, MAX_PRECISION};
+pub use decimal::{Decimal, MAX_PRECISION, pow10};
 pub use interval::Interval;
 pub use items::{Entries, Items};
 pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union, elements};

@@ -222,9 +222,9 @@ pub(super) fn join(outer: &str, inner: &str) -> String {
 }
 
 fn narrow(bytes: &[u8]) -> Result<(), Flaw> {
-    match Decimal::from_avro(bytes, 0) {
-        Some(_) => Ok(()),
-        None => Err(Flaw::WideDecimal(bytes.len())),
+    match bytes.len() <= 16 || Decimal::from_avro(bytes, 0).is_some() {
+        true => Ok(()),
+        false => Err(Flaw::WideDecimal(bytes.len())),
     }
 }
 

@@ -150,8 +150,3 @@ fn int_double(a: i64, b: f64) -> Option<std::cmp::Ordering> {
     let whole = b.trunc() as i64;
     Some(a.cmp(&whole).then_with(|| 0.0f64.partial_cmp(&b.fract()).unwrap_or(std::cmp::Ordering::Equal)))
 }
-
-/// Ten to the `n`th, as far as 128 bits go.
-pub(super) fn pow10(n: u32) -> Option<i128> {
-    10i128.checked_pow(n)
-}

@@ -127,5 +127,5 @@ pub fn decimal(json: &serde_json::Value, precision: u32, scale: u32) -> Option<i
         _ => return None,
     };
     let scaled = crate::codec::Decimal::parse(text.as_bytes())?.rescale(scale)?;
-    (scaled.precision() <= precision).then_some(scaled.unscaled)
+    scaled.fits(precision).then_some(scaled.unscaled)
 }

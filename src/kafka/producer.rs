@@ -67,6 +67,9 @@ pub struct Producer {
 /// librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides.
 const ANY: i32 = -1;
 
+/// To librdkafka a timestamp of 0 is the time of the call.
+const NOW: i64 = 0;
+
 /// librdkafka's object of a topic; made once, since a look-up by name costs on every record.
 struct Topic(NonNull<rd::rd_kafka_topic_t>);
 
@@ -112,29 +115,25 @@ impl Producer {
         use rd::rd_kafka_vtype_t as T;
         let topic = self.topic(record.topic).map_err(NotTaken::Fault)?;
         let headers = Headers::new(record.headers);
-        let none = rd::rd_kafka_vu_s__bindgen_ty_1 { _pad: [0; 64] };
-        let mut arguments = [rd::rd_kafka_vu_t { vtype: T::RD_KAFKA_VTYPE_END, u: none }; 8];
-        let mut count = 0;
-        let mut put = |vtype, u| {
-            arguments[count] = rd::rd_kafka_vu_t { vtype, u };
-            count += 1;
-        };
         type U = rd::rd_kafka_vu_s__bindgen_ty_1;
-        put(T::RD_KAFKA_VTYPE_RKT, U { rkt: topic.as_ptr() });
-        put(T::RD_KAFKA_VTYPE_PARTITION, U { i32_: record.partition.unwrap_or(ANY) });
-        put(T::RD_KAFKA_VTYPE_MSGFLAGS, U { i: rd::RD_KAFKA_MSG_F_COPY });
-        put(T::RD_KAFKA_VTYPE_OPAQUE, U { ptr: record.tag as *mut c_void });
-        put(T::RD_KAFKA_VTYPE_KEY, U { mem: memory(record.key) });
-        put(T::RD_KAFKA_VTYPE_VALUE, U { mem: memory(record.value) });
-        if let Some(timestamp) = record.timestamp {
-            put(T::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: timestamp });
-        }
-        if let Some(headers) = &headers {
-            put(T::RD_KAFKA_VTYPE_HEADERS, U { headers: headers.0.as_ptr() });
-        }
-        // SAFETY: `count` arguments are set, each with the union's field of its type. Key and value are copied. Headers
-        // are taken over when the call succeeds, and only then; the error object returned is ours.
-        let taken = unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), count), "") };
+        let argument = |vtype, u| rd::rd_kafka_vu_t { vtype, u };
+        let arguments = [
+            argument(T::RD_KAFKA_VTYPE_RKT, U { rkt: topic.as_ptr() }),
+            argument(T::RD_KAFKA_VTYPE_PARTITION, U { i32_: record.partition.unwrap_or(ANY) }),
+            argument(T::RD_KAFKA_VTYPE_MSGFLAGS, U { i: rd::RD_KAFKA_MSG_F_COPY }),
+            argument(T::RD_KAFKA_VTYPE_OPAQUE, U { ptr: record.tag as *mut c_void }),
+            argument(T::RD_KAFKA_VTYPE_KEY, U { mem: memory(record.key) }),
+            argument(T::RD_KAFKA_VTYPE_VALUE, U { mem: memory(record.value) }),
+            argument(T::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: record.timestamp.unwrap_or(NOW) }),
+            argument(
+                T::RD_KAFKA_VTYPE_HEADERS,
+                U { headers: headers.as_ref().map_or(std::ptr::null_mut(), |h| h.0.as_ptr()) },
+            ),
+        ];
+        // SAFETY: each argument has the union's field of its type. Key and value are copied. Headers, null for none, are
+        // taken over when the call succeeds, and only then; the error object returned is ours.
+        let taken =
+            unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), arguments.len()), "") };
         match taken {
             Ok(()) => {
                 std::mem::forget(headers);

@@ -3,7 +3,7 @@
 mod letter;
 mod positions;
 
-pub use letter::{HEADER_PREFIX, Letter, MESSAGE_CAP, attempts, capped};
+pub use letter::{Digits, HEADER_PREFIX, Letter, MESSAGE_CAP, attempts, capped};
 pub use positions::{Partition, Positions};
 
 /// One Kafka record, borrowed from its batch.

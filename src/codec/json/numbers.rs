@@ -88,7 +88,7 @@ pub(super) fn decimal(
         let finer = parsed.round(scale).is_some();
         return Err(bad(if finer { "has more digits after the point than" } else { "has too many digits for" }));
     };
-    if scaled.precision() > precision.min(MAX_PRECISION) {
+    if !scaled.fits(precision.min(MAX_PRECISION)) {
         return Err(bad("has too many digits for"));
     }
     match fixed {

@@ -186,7 +186,7 @@ impl<'r> Run<'r> {
         let DecimalType { size, precision, scale } = to;
         let refused = |why: &str| fault("bad-decimal", format!("{number} is no decimal({precision}, {scale}): {why}"));
         let converted = number.rescale(scale).ok_or_else(|| refused("digits would be lost"))?;
-        if converted.precision() > precision {
+        if !converted.fits(precision) {
             return Err(refused("it has too many digits"));
         }
         match size {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codec::Cell,
     config::TableName,
-    record::{Letter, Partition},
+    record::{Digits, Letter, Partition},
 };
 
 const TABLE: &str = "pointsman_outbox";
@@ -82,9 +82,8 @@ pub(super) fn table() -> Appended {
 
 pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Vec<Cell<'a>> {
     let r = &letter.record;
-    let added: Vec<_> = letter.fields().collect();
-    let own = r.headers.iter().map(|h| (h.name, h.value));
-    let headers = headers::encode(own.chain(added.iter().map(|(n, v)| (n.as_bytes(), Some(v.as_bytes())))));
+    let mut digits = Digits::default();
+    let headers = headers::encode(letter.headers(&mut digits).map(|h| (h.name, h.value)));
     vec![
         text(&owner.cluster_id),
         text(&owner.group),

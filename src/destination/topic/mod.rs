@@ -9,7 +9,6 @@
 //! at fault, and become dead letters: at the next reading where a transaction is spoilt, at once where there is none.
 
 mod facts;
-mod letters;
 mod send;
 
 pub use facts::{TopicFacts, fitted, missing};
@@ -68,7 +67,7 @@ pub struct Topics {
     pub(super) consumer: Arc<Consumer>,
     producer: Producer,
     delivery: Delivery,
-    letters: Letters,
+    letters: Arc<Letters>,
     /// Of every topic that is written to.
     facts: HashMap<String, TopicFacts>,
     /// The same of each target, by its index.
@@ -111,7 +110,7 @@ impl Topics {
             consumer,
             producer,
             delivery,
-            letters,
+            letters: Arc::new(letters),
             facts,
             target_facts,
             terms,

@@ -1,14 +1,15 @@
 //! A batch to the producer: rows, letters, and what is refused before it is sent.
 
-use super::{DEADLINE, DeadLetters, Origin, Topics, letters};
+use super::{DEADLINE, DeadLetters, Letters, Origin, Topics};
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
     kafka::{Code, Fault, NotTaken, Outgoing},
-    record::{Header, Letter, Partition, Record, Records, attempts},
+    record::{Digits, Header, Letter, Partition, Record, Records, attempts},
     route::{RowRef, Target, TopicTarget, Verdict},
 };
 use std::{
     ops::Range,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -49,6 +50,9 @@ pub(super) fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Set
          be delete; then restart",
     )
 }
+
+/// So many headers a letter mostly has at most.
+const LETTER_HEADERS: usize = 24;
 
 impl Topics {
     /// Produces everything of a work, in the order of its records. librdkafka has a copy: the work is of no more use.
@@ -187,47 +191,50 @@ impl Topics {
     }
 
     fn letter(&mut self, tag: usize, record: &Record<'_>, case: Option<u16>, failure: &Failure) -> Result<(), Setback> {
-        match self.letters.dead.clone() {
+        let letters = Arc::clone(&self.letters);
+        match &letters.dead {
             DeadLetters::Discard => Ok(()),
             DeadLetters::Stop => Err(Setback::stand(
                 Cause::Record,
                 format!("{}/{} offset {}: {failure}", record.topic, record.partition, record.offset),
                 "the route's dlq is \"stop\": correct the record's producer or the route, or name a dead-letter topic",
             )),
-            DeadLetters::Topic(topic) => self.write_letter(&topic, tag, record, case, failure),
+            DeadLetters::Topic(topic) => self.write_letter(&letters, topic, tag, record, case, failure),
         }
     }
 
     fn set_apart(&mut self, tag: usize, record: &Record<'_>, failure: &Failure) -> Result<(), Setback> {
-        match self.letters.apart.clone() {
-            Some(topic) => self.write_letter(&topic, tag, record, None, failure),
+        let letters = Arc::clone(&self.letters);
+        match &letters.apart {
+            Some(topic) => self.write_letter(&letters, topic, tag, record, None, failure),
             None => Ok(()),
         }
     }
 
     fn write_letter(
         &mut self,
+        letters: &Letters,
         topic: &str,
         tag: usize,
         record: &Record<'_>,
         case: Option<u16>,
         failure: &Failure,
     ) -> Result<(), Setback> {
-        let route = self.letters.route.clone();
-        let case = case.and_then(|c| self.letters.cases.get(usize::from(c))).cloned().unwrap_or_default();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let letter = Letter {
-            route: &route,
-            case: &case,
+            route: &letters.route,
+            case: case.and_then(|c| letters.cases.get(usize::from(c))).map_or("", String::as_str),
             record: *record,
             failure,
             failed_at: now.as_millis() as i64,
             attempts: attempts(record),
         };
-        let added: letters::Added<'_> = letter.fields().collect();
-        let headers = letters::headers(&letter, &added);
+        let mut digits = Digits::default();
+        let mut headers = Vec::with_capacity(LETTER_HEADERS);
+        headers.extend(letter.headers(&mut digits));
+        let facts = self.facts.get(topic);
         let size = record_size(record.key, record.value, &headers);
-        if let Some(facts) = self.facts.get(topic).filter(|f| size > f.max_message_bytes) {
+        if let Some(facts) = facts.filter(|f| size > f.max_message_bytes) {
             // Whole or not at all: a shortened letter could not be replayed.
             return Err(Setback::stand(
                 Cause::Broker,
@@ -239,7 +246,7 @@ impl Topics {
             ));
         }
         // Its source's partition where the topic has it, else its key decides.
-        let fits = self.facts.get(topic).is_some_and(|f| record.partition < f.partitions);
+        let fits = facts.is_some_and(|f| record.partition < f.partitions);
         let alone = self.is_suspect(record);
         if alone {
             self.by_itself()?;

@@ -57,7 +57,7 @@ fn int<'r>(_: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
         }
         Val::Double(d) => return Err(fault("overflow", format!("{d} does not fit 64 bits"))),
         Val::Decimal(d) => {
-            let power = crate::expr::value::pow10(d.scale);
+            let power = crate::codec::pow10(d.scale);
             let whole = power.map_or(0, |p| d.unscaled / p);
             i64::try_from(whole).map_err(|_| fault("overflow", format!("{d} does not fit 64 bits")))?
         }

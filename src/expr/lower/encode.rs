@@ -214,7 +214,7 @@ fn finer(t: i64, name: &str) -> Box<Fault> {
 }
 
 fn put_decimal(d: Decimal, fixed: Option<usize>, precision: u32, scale: u32, out: &mut Vec<u8>) -> Res<()> {
-    let Some(scaled) = d.rescale(scale).filter(|d| d.precision() <= precision) else {
+    let Some(scaled) = d.rescale(scale).filter(|d| d.fits(precision)) else {
         return Err(fault("overflow", format!("{d} does not fit decimal({precision},{scale})")));
     };
     match fixed {

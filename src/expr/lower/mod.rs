@@ -92,13 +92,15 @@ impl<'l, 'p> Lower<'l, 'p> {
                 let inner = self.boolean(inner);
                 Box::new(move |f| inner(f).map(|b| !b))
             }
-            Kind::And(a, b) => {
-                let (a, b) = (self.boolean(a), self.boolean(b));
-                deciding::<false>(a, b)
+            Kind::And(..) => {
+                let mut terms = Vec::new();
+                self.terms(e, &|e| if let Kind::And(a, b) = &e.kind { Some((a, b)) } else { None }, &mut terms);
+                deciding::<false>(terms)
             }
-            Kind::Or(a, b) => {
-                let (a, b) = (self.boolean(a), self.boolean(b));
-                deciding::<true>(a, b)
+            Kind::Or(..) => {
+                let mut terms = Vec::new();
+                self.terms(e, &|e| if let Kind::Or(a, b) = &e.kind { Some((a, b)) } else { None }, &mut terms);
+                deciding::<true>(terms)
             }
             Kind::Choose(parts) => {
                 let [cond, yes, no] = &**parts;
@@ -128,6 +130,22 @@ impl<'l, 'p> Lower<'l, 'p> {
                 Val::Bool(b) => Ok(b),
                 other => Err(wrong("a bool", &other)),
             }),
+        }
+    }
+
+    /// The terms of a chain of one operator, which `split` takes apart.
+    fn terms<'e>(
+        &mut self,
+        e: &'e Expr,
+        split: &impl Fn(&'e Expr) -> Option<(&'e Box<Expr>, &'e Box<Expr>)>,
+        into: &mut Vec<Get<bool>>,
+    ) {
+        match split(e) {
+            Some((a, b)) => {
+                self.terms(a, split, into);
+                self.terms(b, split, into);
+            }
+            None => into.push(self.boolean(e)),
         }
     }
 
@@ -249,16 +267,19 @@ impl<'l, 'p> Lower<'l, 'p> {
     }
 }
 
-/// `&&` (`false` decides) and `||` (`true` does): by CEL's rule the deciding answer on either side wins over a failure on
-/// the other, so that conditions commute.
-fn deciding<const DECIDES: bool>(a: Get<bool>, b: Get<bool>) -> Get<bool> {
-    Box::new(move |f| match a(f) {
-        Ok(answer) if answer == DECIDES => Ok(DECIDES),
-        Ok(_) => b(f),
-        Err(fault) => match b(f) {
-            Ok(answer) if answer == DECIDES => Ok(DECIDES),
-            _ => Err(fault),
-        },
+/// A chain of `&&` (`false` decides) or `||` (`true` does): by CEL's rule a deciding answer anywhere wins over a failure
+/// before it, so that conditions commute.
+fn deciding<const DECIDES: bool>(terms: Vec<Get<bool>>) -> Get<bool> {
+    Box::new(move |f| {
+        let mut failed = None;
+        for term in &terms {
+            match term(f) {
+                Ok(answer) if answer == DECIDES => return Ok(DECIDES),
+                Ok(_) => {}
+                Err(fault) => failed = failed.or(Some(fault)),
+            }
+        }
+        failed.map_or(Ok(!DECIDES), Err)
     })
 }
 
