@@ -46,6 +46,8 @@ pub enum Answer {
     Failed(Setback),
     /// What the worker wanted to know of the registry.
     Fetched(Vec<(u32, Writer)>),
+    /// Where partitions end.
+    Ends(Positions),
 }
 
 /// What a commit held.
@@ -177,13 +179,15 @@ impl Deliverer {
     fn commit(&mut self, ticket: Ticket) -> Result<Committed, Setback> {
         let began = Instant::now();
         let tally = self.opened().settle()?;
-        if let Err(tripped) = self.breaker.judge(tally.total(), began) {
+        let counts = tally.total();
+        if let Err(tripped) = self.breaker.judge(counts, began) {
             // Where it cannot be remembered, the environment's setback comes first: the records are read and judged again.
             self.opened().trip()?;
             return Err(tripped);
         }
         let positions = ticket.positions.clone();
         self.opened().commit(ticket)?;
+        self.breaker.committed(counts, began);
         Ok(Committed { tally, positions, took: began.elapsed() })
     }
 

@@ -1,16 +1,19 @@
-//! What processing wants to know of the registry, fetched beside the worker.
+//! What a worker wants to know of the registry and the cluster, fetched beside it.
 
 use super::deliverer::{Answer, Report};
 use crate::{
     failure::{Cause, Setback},
+    kafka::{At, Consumer},
+    record::Partition,
     registry::{Answer as Registered, Client},
     route::{Wants, Writer},
+    source,
 };
 use crossbeam_channel::Sender;
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, time::Instant};
 
-/// Asks the registry for a worker.
+/// Asks for a worker.
 #[derive(Clone)]
 pub struct Fetch {
     pub handle: Handle,
@@ -21,10 +24,17 @@ pub struct Fetch {
     pub grace: Duration,
 }
 
+/// A registry that lags lacks an id or two. So many unknown ones are no ids at all, and are asked for once.
+const LAGGING: usize = 8;
+
 impl Fetch {
-    /// Fetches, and answers with `Fetched` or `Failed` under the worker's attempt.
-    pub fn start(&self, attempt: u64, wants: Wants) {
-        let fetch = self.clone();
+    /// Fetches, and answers with `Fetched` or `Failed` under the worker's attempt. Without `patience` the registry's
+    /// first answer stands.
+    pub fn start(&self, attempt: u64, wants: Wants, patience: bool) {
+        let mut fetch = self.clone();
+        if !patience || wants.schema_ids.len() > LAGGING {
+            fetch.grace = Duration::ZERO;
+        }
         self.handle.spawn(async move {
             let what = match fetch.schemas(&wants.schema_ids).await {
                 Ok(schemas) => Answer::Fetched(schemas),
@@ -32,6 +42,17 @@ impl Fetch {
             };
             // A worker that has ended does not listen any more.
             let _ = fetch.reports.send(Report { attempt, what });
+        });
+    }
+
+    /// Asks where these partitions end, and answers with `Ends`; with nothing where the cluster does not say.
+    pub fn ends(&self, attempt: u64, consumer: Arc<Consumer>, partitions: Vec<Partition>) {
+        let reports = self.reports.clone();
+        self.handle.spawn_blocking(move || {
+            if let Ok(ends) = consumer.cluster(source::DEADLINE).offsets(&partitions, At::Latest) {
+                // A worker that has ended does not listen any more.
+                let _ = reports.send(Report { attempt, what: Answer::Ends(ends) });
+            }
         });
     }
 

@@ -100,6 +100,8 @@ pub struct Flow {
     /// Failures in a row, and since when.
     attempt: u32,
     failing_since: Option<Instant>,
+    /// Since when records may flow, or could.
+    flowing_since: Option<Instant>,
     stopping: bool,
 }
 
@@ -114,6 +116,7 @@ impl Flow {
             committing: 0,
             attempt: 0,
             failing_since: None,
+            flowing_since: None,
             stopping: false,
         }
     }
@@ -147,7 +150,7 @@ impl Flow {
                 self.uncommitted.get_or_insert(now);
                 Vec::new()
             }
-            Input::Claimed(positions) => self.on_claimed(positions),
+            Input::Claimed(positions) => self.on_claimed(positions, now),
             Input::Committed => self.on_committed(now),
             Input::Failed(setback) => self.on_failed(setback, now, jitter),
             Input::Tick => self.on_tick(now),
@@ -199,18 +202,18 @@ impl Flow {
         partitions.into_iter().chain(earlier).collect()
     }
 
-    fn on_claimed(&mut self, positions: Positions) -> Vec<Action> {
+    fn on_claimed(&mut self, positions: Positions, now: Instant) -> Vec<Action> {
         if self.state != State::Claiming {
             return Vec::new();
         }
         self.state = State::Flowing;
+        self.flowing_since = Some(now);
         vec![Action::Flow(positions)]
     }
 
     fn on_committed(&mut self, now: Instant) -> Vec<Action> {
         self.committing = self.committing.saturating_sub(1);
-        self.attempt = 0;
-        self.failing_since = None;
+        self.recovered();
         match &self.state {
             State::Draining { .. } if self.settled() => self.drained(),
             State::Draining { .. } if self.committing == 0 => self.commit(),
@@ -258,13 +261,21 @@ impl Flow {
     fn on_tick(&mut self, now: Instant) -> Vec<Action> {
         match &self.state {
             State::Recovering { at, .. } if now >= *at => self.claim(),
-            State::Flowing => match self.uncommitted {
-                // One commit at a time: under load the interval stretches to what a commit takes.
-                Some(since) if self.committing == 0 && now.duration_since(since) >= self.patience.commit_interval => {
-                    self.commit()
+            State::Flowing => {
+                // A quiet route has no commit to tell that what failed is over: having flowed for a while does.
+                if self.settled() && self.flowing_since.is_some_and(|s| now.duration_since(s) >= self.patience.max) {
+                    self.recovered();
                 }
-                _ => Vec::new(),
-            },
+                match self.uncommitted {
+                    // One commit at a time: under load the interval stretches to what a commit takes.
+                    Some(since)
+                        if self.committing == 0 && now.duration_since(since) >= self.patience.commit_interval =>
+                    {
+                        self.commit()
+                    }
+                    _ => Vec::new(),
+                }
+            }
             State::Draining { by, .. } if now >= *by => {
                 self.forget_written();
                 let mut actions = vec![Action::Abort];
@@ -344,6 +355,12 @@ impl Flow {
         vec![Action::Commit]
     }
 
+    /// The failures so far are over: the next one is a first.
+    fn recovered(&mut self) {
+        self.attempt = 0;
+        self.failing_since = None;
+    }
+
     fn forget_written(&mut self) {
         self.uncommitted = None;
         self.committing = 0;
@@ -356,7 +373,7 @@ impl Flow {
 }
 
 /// Exponential back-off with full jitter over its upper half.
-fn backoff(initial: Duration, max: Duration, attempt: u32, jitter: f64) -> Duration {
+pub fn backoff(initial: Duration, max: Duration, attempt: u32, jitter: f64) -> Duration {
     let doubled = initial.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1).min(20)));
     let full = doubled.min(max);
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))

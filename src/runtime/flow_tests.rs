@@ -231,3 +231,37 @@ fn a_second_stop_leaves_at_once() {
     assert_eq!(flow.on(Input::Stop, now, 0.0), [Action::Discard, Action::Abort, Action::End]);
     assert!(flow.ended());
 }
+
+#[test]
+fn failures_that_records_could_flow_between_are_no_row_of_failures() {
+    let patience = Patience { give_up_after: Some(Duration::from_secs(600)), ..patience() };
+    let mut now = Instant::now();
+    let mut flow = Flow::new(patience, now);
+    let down = || Input::Failed(Setback::retry(Cause::Broker, "unreachable"));
+    let recovers = |flow: &mut Flow, now: Instant| {
+        flow.on(Input::Tick, now + patience.max, 0.5);
+        flow.on(Input::Claimed(Positions::new()), now + patience.max, 0.5);
+        assert_eq!(*flow.state(), State::Flowing);
+    };
+    recovers(&mut flow, now);
+    // A quiet topic: a moment's outage each hour, and never a commit between them.
+    for _ in 0..5 {
+        now += Duration::from_secs(3600);
+        flow.on(Input::Tick, now, 0.5);
+        flow.on(down(), now, 0.5);
+        assert!(matches!(flow.state(), State::Recovering { attempt: 1, .. }), "{:?}", flow.state());
+        recovers(&mut flow, now);
+    }
+    // Flowing for a moment only is no end of it.
+    now += Duration::from_secs(3600);
+    let first = now;
+    while now - first < Duration::from_secs(600) {
+        flow.on(Input::Tick, now, 0.5);
+        flow.on(down(), now, 0.5);
+        assert!(matches!(flow.state(), State::Recovering { .. }), "after {:?}: {:?}", now - first, flow.state());
+        recovers(&mut flow, now);
+        now += patience.max + Duration::from_secs(15);
+    }
+    flow.on(down(), now, 0.5);
+    assert!(matches!(flow.state(), State::Standing(_)), "{:?}", flow.state());
+}

@@ -6,11 +6,14 @@ mod fetch;
 mod flow;
 #[cfg(test)]
 mod flow_tests;
+mod hand;
 mod instance;
 mod open;
+mod post;
 mod supervisor;
 mod worker;
 
 pub use instance::Instance;
 pub use open::CLIENT_ID;
-pub use supervisor::{Setting, Standing, Supervisor, case_names};
+pub use post::case_names;
+pub use supervisor::{Setting, Standing, Supervisor};

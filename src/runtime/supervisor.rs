@@ -1,27 +1,17 @@
 //! The supervisor: starts each route's workers, passes the stop on, and knows when nothing is left to run.
 
 use super::{
-    breaker::Breaker,
-    deliverer::{Deliverer, Report},
-    fetch::Fetch,
-    flow::{Flow, Patience},
-    open::RouteOpener,
-    worker::{Command, Hand, Worker},
+    post::{Post, spawn},
+    worker::Command,
 };
 use crate::{
     config::{Plan, Route},
     failure::Setback,
     kafka, registry,
-    route::Known,
-    source::Source,
     telemetry::Telemetry,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{panic, sync::Arc, thread, time::Duration};
 use tokio::runtime::Handle;
 
 /// What all workers of a process share.
@@ -45,6 +35,8 @@ pub enum Notice {
     Stands { worker: usize, setback: Setback },
     /// Its thread has ended; with the setback it stood on, if any.
     Ended { worker: usize, standing: Option<Setback> },
+    /// A fault of ours has ended its thread.
+    Panicked { worker: usize },
 }
 
 /// The workers of a process.
@@ -79,60 +71,15 @@ impl Supervisor {
         setting: &Arc<Setting>,
         route: &Route,
         number: usize,
-        notice: Sender<Notice>,
+        notices: Sender<Notice>,
     ) -> Result<(), Setback> {
         let (commands, inbox) = unbounded();
-        let (orders, orders_in) = unbounded();
-        let (reports, reports_in) = unbounded::<Report>();
-        let telemetry = setting.telemetry.route(&route.name, &case_names(route));
-        let source = Source::open(&setting.kafka, route, number, telemetry.clone())?;
-        let telemetry = telemetry.worker(number);
-        let fetch = Fetch {
-            handle: setting.handle.clone(),
-            registry: setting.registry.clone(),
-            reports: reports.clone(),
-            grace: setting.plan.registry.as_ref().map_or(Duration::ZERO, |r| r.unknown_id_grace),
-        };
-        let consumer = source.consumer();
-        let opener =
-            RouteOpener::new(setting.clone(), route.clone(), number, source.consumer(), telemetry.route().clone());
-        let deliverer = Deliverer {
-            opener: Box::new(opener),
-            breaker: Breaker::new(&route.name, route.breaker),
-            destination: None,
-            until_caught_up: setting.until_caught_up,
-            goal: None,
-            reports,
-            wake: Box::new(move || consumer.wake()),
-            attempt: 0,
-            failed: false,
-        };
-        let index = self.commands.len();
-        let worker = Worker {
-            source,
-            flow: Flow::new(patience(route, setting.drain), Instant::now()),
-            program: None,
-            known: Known::default(),
-            fetch,
-            orders,
-            reports: reports_in,
-            commands: inbox,
-            telemetry,
-            until_caught_up: setting.until_caught_up,
-            notices: notice.clone(),
-            index,
-            hand: Hand::default(),
-        };
-        let name = format!("{}-{number}", route.name);
-        let delivering = spawn(format!("{name}-out"), move || deliverer.run(&orders_in));
-        self.threads.push(spawn(name, move || {
-            let standing = worker.run();
-            // The worker's end of the orders is gone: the deliverer finishes what it has and leaves.
-            let _ = delivering.join();
-            let _ = notice.send(Notice::Ended { worker: index, standing });
-        }));
+        let (setting, route) = (setting.clone(), route.clone());
+        let post = Post { setting, route, number, index: self.commands.len(), commands: inbox, notices };
+        self.routes.push(post.route.name.clone());
         self.commands.push(commands);
-        self.routes.push(route.name.clone());
+        let crew = post.crew()?;
+        self.threads.push(spawn(post.name(), move || post.hold(crew))?);
         Ok(())
     }
 
@@ -147,30 +94,36 @@ impl Supervisor {
         }
     }
 
-    /// Waits until every worker has ended. When all that are left stand and none can run, they are told to leave.
+    /// Waits until every worker has ended. When all that are left stand and none can run, they are told to leave; so they
+    /// are when one panics, which is then ours to pass on: what starts us again does better than a route that is dead.
     pub fn wait(self) -> Standing {
         let stop = self.stopper();
         let mut live: Vec<bool> = self.routes.iter().map(|_| true).collect();
         let mut stands: Vec<Option<Setback>> = self.routes.iter().map(|_| None).collect();
         let mut told = false;
         while live.contains(&true) {
+            let mut panicked = false;
             match self.notices.recv() {
                 Ok(Notice::Stands { worker, setback }) => stands[worker] = Some(setback),
                 Ok(Notice::Ended { worker, standing }) => {
                     live[worker] = false;
                     stands[worker] = standing.or(stands[worker].take());
                 }
+                Ok(Notice::Panicked { worker }) => {
+                    live[worker] = false;
+                    panicked = true;
+                }
                 Err(_) => break,
             }
             let none_runs = live.iter().zip(&stands).all(|(live, stands)| !live || stands.is_some());
-            if none_runs && live.contains(&true) && !told {
+            if (none_runs || panicked) && live.contains(&true) && !told {
                 told = true;
                 stop();
             }
         }
-        for thread in self.threads {
-            // A worker that panicked has said so on standard error; the others are still to be waited for.
-            let _ = thread.join();
+        let ended: Vec<_> = self.threads.into_iter().map(thread::JoinHandle::join).collect();
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            panic::resume_unwind(panic);
         }
         let mut standing = Standing::new();
         for (route, setback) in self.routes.into_iter().zip(stands) {
@@ -181,24 +134,5 @@ impl Supervisor {
             }
         }
         standing
-    }
-}
-
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
-    thread::Builder::new().name(name).spawn(run).expect("the operating system has threads for a handful of workers")
-}
-
-/// The names of a route's cases, by their index in its program.
-pub fn case_names(route: &Route) -> Vec<String> {
-    route.lanes.iter().flat_map(|l| &l.branches).map(|b| b.name.clone()).collect()
-}
-
-fn patience(route: &Route, drain: Duration) -> Patience {
-    Patience {
-        initial: route.retry.initial,
-        max: route.retry.max,
-        give_up_after: route.retry.give_up_after,
-        commit_interval: route.commit_interval,
-        drain,
     }
 }

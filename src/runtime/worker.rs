@@ -7,13 +7,14 @@ use super::{
     deliverer::{Answer, Committed, Order, Report, Task},
     fetch::Fetch,
     flow::{Action, Flow, Input, State},
+    hand::{Hand, Notes, earlier, first_timestamp},
     supervisor::Notice,
 };
 use crate::{
     destination::{Ticket, Work},
     failure::{Cause, Setback},
-    record::{Partition, Positions, Records},
-    route::{Known, Program},
+    record::{Partition, Records},
+    route::{Known, Program, Writer},
     source::{self, Source},
     telemetry::{self, CaseCounts, Example, FailureCount, Sample, WorkerTelemetry},
 };
@@ -29,6 +30,15 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// How often a worker that has caught up asks whether the others have.
 const COMPARE: Duration = Duration::from_millis(250);
+
+/// An id that the registry does not know is not asked for again before this, or before its grace is over once more.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// So many unknown ids are remembered.
+const GRACED: usize = 1024;
+
+/// How often the ends of partitions are asked for while nothing is read from them.
+const LAG: Duration = Duration::from_secs(10);
 
 /// Orders that may wait for the deliverer before no further batch is offered: with batches of a megabyte at most, about
 /// as many bytes.
@@ -58,41 +68,18 @@ pub struct Worker {
     pub hand: Hand,
 }
 
-/// What the worker holds between poll and offer.
-#[derive(Default)]
-pub struct Hand {
-    /// Read, and waiting for what the program wants to know.
-    held: Option<source::Batch>,
-    /// Processed, and waiting for room at the deliverer.
-    ready: Option<(Work, Positions, Notes)>,
-    fetching: bool,
-    /// Whether the deliverer is asked if the group has caught up; and when to ask again.
-    comparing: bool,
-    compare_at: Option<Instant>,
-    /// Grows whenever everything under way is thrown away; orders and reports of an earlier one are stale.
-    attempt: u64,
-    /// Where the batches offered since the last commit end.
-    offered: Positions,
-    notes: Notes,
-    committing: Notes,
-    /// What only a person can help against.
-    standing: Option<Setback>,
-}
-
-/// What processing counted, told once it is committed.
-#[derive(Default)]
-struct Notes {
-    warned: Vec<u64>,
-    unknown_fields: u64,
-    /// Milliseconds since the epoch.
-    oldest: Option<i64>,
-    bytes: u64,
-    sample: Sample,
+/// How a worker ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It was stopped, or has caught up; with the setback that it stood on, if any.
+    Left(Option<Setback>),
+    /// Its client is of no more use, and a new worker may go on.
+    Dead(Setback),
 }
 
 impl Worker {
-    /// Runs until it is stopped, has caught up, or can never go on; then the setback that it stands on.
-    pub fn run(mut self) -> Option<Setback> {
+    /// Runs until it is stopped, has caught up, or can never go on.
+    pub fn run(mut self) -> Ending {
         while !self.flow.ended() {
             for event in self.source.serve() {
                 self.on_event(event);
@@ -112,11 +99,17 @@ impl Worker {
             {
                 self.telemetry.troubled(&why);
             }
+            self.ask_ends();
             self.turn();
         }
         self.source.close();
+        let left: Vec<Partition> = self.hand.committed.keys().cloned().collect();
+        self.telemetry.route().released(&named(&left));
+        if let Some(dead) = self.hand.dead {
+            return Ending::Dead(dead);
+        }
         self.telemetry.state(telemetry::State::Stopped);
-        self.hand.standing
+        Ending::Left(self.hand.standing)
     }
 
     /// Leaves when nothing ever will be read, or asks whether the whole group has caught up once our own part of it has:
@@ -158,13 +151,19 @@ impl Worker {
     }
 
     fn process(&mut self, batch: source::Batch) {
+        // The registry may have learnt of an id since its grace was over.
+        if self.hand.unknown_since.is_some_and(|since| since.elapsed() >= self.fetch.grace.max(ASK_AGAIN)) {
+            self.hand.unknown_since = None;
+            self.known.writers.retain(|_, writer| !matches!(writer, Writer::Unknown));
+        }
         let program = self.program.as_mut().expect("records flow after a claim, which brings the program");
         let began = Instant::now();
         match program.process(&batch.records, &self.known, now_micros()) {
             Err(wants) => {
                 self.hand.held = Some(batch);
                 self.hand.fetching = true;
-                self.fetch.start(self.hand.attempt, wants);
+                let patience = wants.schema_ids.iter().any(|id| !self.hand.graced.contains(id));
+                self.fetch.start(self.hand.attempt, wants, patience);
                 self.tell_held();
             }
             Ok(mut outcomes) => {
@@ -212,6 +211,12 @@ impl Worker {
                 self.input(Input::Lost(p));
             }
             source::Event::Failed(setback) => self.failed(setback),
+            source::Event::Dead(setback) => {
+                self.hand.dead = Some(setback);
+                // Nothing can be committed any more: as told twice.
+                self.input(Input::Stop);
+                self.input(Input::Stop);
+            }
         }
     }
 
@@ -225,12 +230,24 @@ impl Worker {
             return;
         }
         match report.what {
-            Answer::Claimed(positions) => self.input(Input::Claimed(positions)),
+            Answer::Claimed(positions) => {
+                self.hand.committed.clone_from(&positions);
+                self.input(Input::Claimed(positions));
+                self.hand.lag_at = None;
+            }
+            Answer::Ends(ends) => self.tell_lag(|p| ends.get(p).copied()),
             Answer::Committed(committed) => self.committed(&committed),
             Answer::Failed(setback) => self.failed(setback),
             Answer::Compared(behind) => self.compared(behind),
             Answer::Fetched(writers) => {
                 self.hand.fetching = false;
+                let unknown = writers.iter().filter(|(_, writer)| matches!(writer, Writer::Unknown)).map(|(id, _)| *id);
+                // Bytes that are no ids bring ever new ones.
+                if self.hand.graced.len() > GRACED {
+                    self.hand.graced.clear();
+                }
+                self.hand.graced.extend(unknown);
+                self.hand.unknown_since.get_or_insert_with(Instant::now);
                 self.known.writers.extend(writers);
             }
             Answer::Opened(_) => {}
@@ -259,11 +276,30 @@ impl Worker {
             route.rule_warned(name, *warned);
         }
         route.end_to_end(&notes.sample);
-        for (partition, lag) in self.source.lag(&committed.positions) {
-            route.lag(&partition.topic, partition.id, lag);
-        }
+        self.hand.committed.extend(committed.positions.clone());
+        self.tell_lag(|p| self.source.end(p));
         self.tell_held();
         self.input(Input::Committed);
+    }
+
+    /// Tells how far the committed positions are behind these ends.
+    fn tell_lag(&self, end: impl Fn(&Partition) -> Option<i64>) {
+        for (partition, next) in &self.hand.committed {
+            if let Some(end) = end(partition) {
+                let lag = u64::try_from(end.saturating_sub(*next)).unwrap_or(0);
+                self.telemetry.route().lag(&partition.topic, partition.id, lag);
+            }
+        }
+    }
+
+    /// Asks where the partitions end. What is read tells the client so by itself; a lag that grows while nothing can be
+    /// delivered would not be seen.
+    fn ask_ends(&mut self) {
+        let still = !self.flow.flowing() && !self.hand.committed.is_empty();
+        if still && self.hand.lag_at.is_none_or(|at| at <= Instant::now()) && self.source.trouble().is_none() {
+            self.hand.lag_at = Some(Instant::now() + LAG);
+            self.fetch.ends(self.hand.attempt, self.source.consumer(), self.hand.committed.keys().cloned().collect());
+        }
     }
 
     /// Tells what was read and is not committed.
@@ -354,6 +390,8 @@ impl Worker {
                 self.order(Task::Commit(Ticket { positions, group }));
             }
             Action::Release(partitions) => {
+                self.hand.committed.retain(|p, _| !partitions.contains(p));
+                self.telemetry.route().released(&named(&partitions));
                 self.tell_held();
                 if let Err(setback) = self.source.release(&partitions) {
                     self.failed(setback);
@@ -364,31 +402,9 @@ impl Worker {
     }
 
     fn order(&self, what: Task) {
-        // A deliverer that is gone has reported why, or the process is ending.
-        let _ = self.orders.send(Order { attempt: self.hand.attempt, what });
+        let sent = self.orders.send(Order { attempt: self.hand.attempt, what });
+        sent.expect("the deliverer listens until its worker hangs up, unless it has panicked");
     }
-}
-
-impl Notes {
-    fn add(&mut self, other: Notes) {
-        self.warned.resize(self.warned.len().max(other.warned.len()), 0);
-        for (mine, theirs) in self.warned.iter_mut().zip(&other.warned) {
-            *mine += theirs;
-        }
-        self.unknown_fields += other.unknown_fields;
-        self.oldest = earlier(self.oldest, other.oldest);
-        self.bytes += other.bytes;
-        self.sample.add(other.sample);
-    }
-}
-
-/// As good as the oldest: a partition's timestamps mostly grow.
-fn first_timestamp(records: &impl Records) -> Option<i64> {
-    (!records.is_empty()).then(|| records.get(0).timestamp).flatten()
-}
-
-fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    a.into_iter().chain(b).min()
 }
 
 fn named(partitions: &[Partition]) -> Vec<(std::sync::Arc<str>, i32)> {
@@ -400,7 +416,7 @@ fn now_micros() -> i64 {
 }
 
 /// A number between 0 and 1 from the standard library's own random keys.
-fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     (RandomState::new().hash_one(0u8) >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -8,7 +8,7 @@ pub use start::resolve;
 use crate::{
     config::{OnPositionLost, Route},
     failure::{Cause, Setback},
-    kafka::{self, At, Consumer, GroupMetadata, MessageBatch, Settings},
+    kafka::{self, At, Consumer, GroupMetadata, Kind, MessageBatch, Settings},
     record::{Partition, Positions, Records},
     telemetry::RouteTelemetry,
 };
@@ -34,6 +34,8 @@ pub enum Event {
     /// Gone: commit nothing of theirs.
     Lost(Vec<Partition>),
     Failed(Setback),
+    /// The client is of no more use: only a new source reads on.
+    Dead(Setback),
 }
 
 /// Records that are ours, and where each of their partitions stands after them.
@@ -98,6 +100,7 @@ impl Source {
                     self.flow_on();
                     events.push(Event::Lost(partitions));
                 }
+                kafka::Event::Trouble(fault) if fault.kind == Kind::Fatal => events.push(Event::Dead(fault.into())),
                 kafka::Event::Trouble(fault) => events.push(Event::Failed(fault.into())),
             }
         }
@@ -228,13 +231,9 @@ impl Source {
         self.consumer.trouble().map(|trouble| trouble.fault.message)
     }
 
-    /// Records behind each of these positions, as far as the client knows the ends.
-    pub fn lag(&self, positions: &Positions) -> Vec<(Partition, u64)> {
-        let lag = |(p, next): (&Partition, &i64)| {
-            let (_, high) = self.consumer.cached_watermarks(p)?;
-            Some((p.clone(), u64::try_from(high.saturating_sub(*next)).unwrap_or(0)))
-        };
-        positions.iter().filter_map(lag).collect()
+    /// Where a partition ends, as far as the client knows.
+    pub fn end(&self, partition: &Partition) -> Option<i64> {
+        Some(self.consumer.cached_watermarks(partition)?.1)
     }
 
     /// The proof of membership for a commit; `None` while the group has no place for us.
@@ -243,8 +242,8 @@ impl Source {
     }
 
     fn tell_stalls(&mut self) {
-        let high = |p: &Partition| Some(self.consumer.cached_watermarks(p)?.1);
-        for (partition, position) in self.progress.stalled(Instant::now(), STALLED, high) {
+        let stalled = self.progress.stalled(Instant::now(), STALLED, |p| Some(self.consumer.cached_watermarks(p)?.1));
+        for (partition, position) in stalled {
             tracing::warn!(
                 target: "kafka", %partition, position,
                 "an open transaction of another producer holds records back; they are read once it ends"

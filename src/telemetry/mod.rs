@@ -208,12 +208,11 @@ mod tests {
         let telemetry = Telemetry::new();
         let route = telemetry.route("r", &[""]);
         let topic: Arc<str> = "t".into();
-        route.rebalanced("assigned", &[(topic.clone(), 0), (topic.clone(), 1)]);
         route.lag(&topic, 0, 7);
         route.lag(&topic, 1, 9);
         let line = r#"pointsman_lag_records{route="r",topic="t",partition="0"} 7"#;
         page_of(&[line], &telemetry.render());
-        route.rebalanced("revoked", &[(topic, 0)]);
+        route.released(&[(topic, 0)]);
         let page = telemetry.render();
         assert!(!page.contains(line) && page.contains(r#"partition="1"} 9"#), "{page}");
     }

@@ -219,14 +219,13 @@ impl RouteTelemetry {
     /// Partitions came (`assigned`), are to be given up (`revoked`), or are gone already (`lost`).
     pub fn rebalanced(&self, what: &'static str, partitions: &[(Arc<str>, i32)]) {
         self.rebalances.increment(1);
-        if what != "assigned" {
-            let mut view = lock(&self.view);
-            for p in partitions {
-                view.lag.remove(p);
-            }
-        }
         let names: Vec<String> = partitions.iter().map(|(t, p)| format!("{t}/{p}")).collect();
         tracing::info!(route = &*self.name, partitions = names.join(" "), "partitions {what}");
+    }
+
+    /// Partitions are given up, and nothing more will be told of them.
+    pub fn released(&self, partitions: &[(Arc<str>, i32)]) {
+        lock(&self.view).lag.retain(|p, _| !partitions.contains(p));
     }
 
     /// Records between the committed position and the partition's end.

@@ -37,16 +37,12 @@ fn carry_out(plan: &Arc<Plan>, names: &[String], runtime: &Runtime) -> Result<Ex
     }
     let chosen: Vec<&Collector> =
         plan.collectors.iter().filter(|c| names.is_empty() || names.contains(&c.name)).collect();
+    let signals = listen_for_signals(runtime);
     let telemetry = Telemetry::new();
     let _pages = pages(plan, &telemetry, runtime)?;
     let collectors = start(plan, &telemetry, runtime, &chosen)?;
-    let (signal, signalled) = crossbeam_channel::unbounded();
-    listen_for_signals(runtime, move || {
-        // Whoever listens has left when it is not taken.
-        let _ = signal.send(());
-    });
-    // Without a signal the channel stays open.
-    let _ = signalled.recv();
+    // The channel stays open as long as the runtime lives.
+    let _ = signals.recv();
     collectors.stop();
     Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ use crate::{
     runtime::{CLIENT_ID, Instance, Setting, Supervisor, case_names},
     telemetry::Telemetry,
 };
+use crossbeam_channel::Receiver;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     runtime::Runtime,
@@ -37,13 +38,13 @@ pub struct Options {
 /// Carries the routes of a plan out until it is told to stop.
 pub fn run(plan: Plan, options: &Options) -> Exit {
     let runtime = Runtime::new().expect("the operating system has threads and sockets for a runtime");
-    match carry_out(plan, options, &runtime) {
-        Ok(exit) => exit,
-        Err(setback) => {
-            tell(&setback);
-            Exit::Environment
-        }
-    }
+    let exit = carry_out(plan, options, &runtime).unwrap_or_else(|setback| {
+        tell(&setback);
+        Exit::Environment
+    });
+    // A delivery that was left behind may still be using it; the process's end ends both.
+    std::mem::forget(runtime);
+    exit
 }
 
 fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
@@ -59,13 +60,16 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
             return Ok(Exit::Usage);
         }
     };
-    let started = start(&plan, &routes, options, runtime)?;
-    let (signal, signalled) = crossbeam_channel::unbounded();
+    let signals = listen_for_signals(runtime);
+    let Some(started) = start(&plan, &routes, options, runtime, &signals)? else { return Ok(Exit::Done) };
     let stop = started.supervisor.stopper();
-    listen_for_signals(runtime, move || {
-        stop();
-        // Without collectors nobody listens.
-        let _ = signal.send(());
+    let (signal, signalled) = crossbeam_channel::unbounded();
+    std::thread::spawn(move || {
+        for () in signals {
+            stop();
+            // Without collectors nobody listens.
+            let _ = signal.send(());
+        }
     });
     // Collectors stop while the routes drain, and do not stop because routes have ended.
     let collecting = started.collectors.map(|collectors| {
@@ -96,20 +100,21 @@ pub(super) struct Started {
     _instance: Instance,
 }
 
-/// Starts the pages and these routes, which are the plan's.
+/// Starts the pages and these routes, which are the plan's; nothing where a signal comes first.
 pub(super) fn start(
     plan: &Arc<Plan>,
     routes: &[&Route],
     options: &Options,
     runtime: &Runtime,
-) -> Result<Started, Setback> {
+    signals: &Receiver<()>,
+) -> Result<Option<Started>, Setback> {
     let telemetry = Telemetry::new();
     let served = pages(plan, &telemetry, runtime)?;
     let chosen: Vec<&Collector> = plan.collectors.iter().filter(|_| options.collectors).collect();
     let collectors = if chosen.is_empty() { None } else { Some(collect::start(plan, &telemetry, runtime, &chosen)?) };
     let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
-    if options.migrate {
-        migrate(plan, routes, runtime, &telemetry)?;
+    if options.migrate && !migrate(plan, routes, runtime, &telemetry, signals)? {
+        return Ok(None);
     }
     let instance = match &options.instance {
         Some(name) => Instance::named(name),
@@ -130,7 +135,7 @@ pub(super) fn start(
     });
     let supervisor = Supervisor::start(&setting, routes)?;
     let pages = served.as_ref().map(|p| p.url.clone());
-    Ok(Started { supervisor, telemetry, pages, collectors, _pages: served, _instance: instance })
+    Ok(Some(Started { supervisor, telemetry, pages, collectors, _pages: served, _instance: instance }))
 }
 
 /// The pages of a process; they end with this value.
@@ -163,8 +168,15 @@ fn chosen<'p>(plan: &'p Plan, only: &[String]) -> Result<Vec<&'p Route>, String>
     Ok(plan.routes.iter().filter(|r| only.is_empty() || only.contains(&r.name)).collect())
 }
 
-/// Applies the pending migrations of the databases that these routes write to; waits for those that do not answer yet.
-fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime, telemetry: &Arc<Telemetry>) -> Result<(), Setback> {
+/// Applies the pending migrations of the databases that these routes write to; waits for those that do not answer yet,
+/// and gives up at a signal: then it says no.
+fn migrate(
+    plan: &Plan,
+    routes: &[&Route],
+    runtime: &Runtime,
+    telemetry: &Arc<Telemetry>,
+    signals: &Receiver<()>,
+) -> Result<bool, Setback> {
     let writes =
         |r: &Route, name: &str| destinations(r).any(|d| matches!(d, Destination::Table(t) if t.database == name));
     for database in plan.databases.values() {
@@ -184,30 +196,38 @@ fn migrate(plan: &Plan, routes: &[&Route], runtime: &Runtime, telemetry: &Arc<Te
                 Ok(()) => break,
                 Err(setback) if setback.remedy == Remedy::Retry => {
                     waiting.iter_mut().for_each(|worker| worker.setback(&setback, attempt, MIGRATE_AGAIN));
-                    std::thread::sleep(MIGRATE_AGAIN);
+                    if signals.recv_timeout(MIGRATE_AGAIN).is_ok() {
+                        return Ok(false);
+                    }
                 }
                 Err(setback) => return Err(setback),
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The first SIGTERM or SIGINT drains, a second one leaves at once.
-pub(super) fn listen_for_signals(runtime: &Runtime, stop: impl Fn() + Send + 'static) {
+/// SIGTERM and SIGINT, as they come: the first drains, a second one leaves at once.
+pub(super) fn listen_for_signals(runtime: &Runtime) -> Receiver<()> {
+    let (signalled, signals) = crossbeam_channel::unbounded();
     runtime.spawn(async move {
         let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
             tracing::warn!("signals cannot be listened for: stop this process with SIGKILL, it loses nothing");
-            return;
+            // Whoever waits for a signal waits on.
+            return std::future::pending().await;
         };
+        let mut says = "committing what is under way; a second one leaves at once";
         loop {
             tokio::select! {
-                _ = term.recv() => tracing::info!("SIGTERM: committing what is under way; a second one leaves at once"),
-                _ = int.recv() => tracing::info!("SIGINT: committing what is under way; a second one leaves at once"),
+                _ = term.recv() => tracing::info!("SIGTERM: {says}"),
+                _ = int.recv() => tracing::info!("SIGINT: {says}"),
             }
-            stop();
+            says = "leaving at once";
+            // Nobody listens any more where all has ended.
+            let _ = signalled.send(());
         }
     });
+    signals
 }
 
 pub(super) fn tell(setback: &Setback) {

@@ -35,6 +35,7 @@ mod run_bad_input;
 mod run_breaker;
 mod run_caught_up;
 mod run_crash;
+mod run_leaves;
 mod run_outbox;
 mod run_positions;
 mod run_refused;

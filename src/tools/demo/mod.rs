@@ -55,7 +55,8 @@ fn carry_out(options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
     say(&show::opening(&world.folder, &world.plan, records.len()));
     let how = run::Options { migrate: true, drain: DRAIN, ..run::Options::default() };
     let routes: Vec<_> = world.plan.routes.iter().collect();
-    let started = run::start(&world.plan, &routes, &how, runtime)?;
+    let unheard = crossbeam_channel::never();
+    let Some(started) = run::start(&world.plan, &routes, &how, runtime, &unheard)? else { return Ok(Exit::Done) };
     let begun = Instant::now();
     world.produce(&records)?;
     follow(&started.telemetry, &owed);

@@ -1,0 +1,177 @@
+//! How a process leaves, whatever it is in the middle of, and how its workers come back.
+
+use crate::harness::{
+    Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message, produce,
+    read_topic, unique, wait_until,
+};
+use std::time::{Duration, Instant};
+
+const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"leaves","fields":[{"name":"id","type":"long"}]}"#;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A route from `{app}_in` to `{app}_out`, both JSON; `more` stands between the head and the route.
+fn project(app: &str, head: &str, more: &str, keys: &str) -> Project {
+    Project::new(&format!(
+        "{head}{more}\n[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"leaves.Event\"\ndlq = \"stop\"\n\
+         {keys}\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n"
+    ))
+    .file("schemas/event.avsc", SCHEMA)
+}
+
+fn topics(app: &str, partitions: i32) {
+    create_topic(&format!("{app}_in"), partitions, &[]);
+    create_topic(&format!("{app}_out"), partitions, &[]);
+}
+
+fn send(app: &str, ids: std::ops::Range<i32>) {
+    let at = |id: i32| Message { partition: Some(id % 4), ..message(id.to_string(), format!(r#"{{"id":{id}}}"#)) };
+    produce(&format!("{app}_in"), ids.map(at));
+}
+
+/// The lines of a page of metrics that begin so.
+fn metrics(listen: &str, name: &str) -> Vec<String> {
+    let page = block_on(async { reqwest::get(format!("http://{listen}/metrics")).await.ok()?.text().await.ok() });
+    page.unwrap_or_default().lines().filter(|l| l.starts_with(name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_process_that_waits_for_what_does_not_answer_leaves_when_it_is_told() {
+    let down = format!("127.0.0.1:{}", free_port());
+    let app = unique("leaves_down");
+    let head = head(&app).replace(&bootstrap_servers(), &down);
+    let database = format!("[databases.shop]\nurl = \"postgres://nobody@{down}/shop\"\nmigrations = \"migrations\"\n");
+    let to_table = project(&app, &head, &database, "")
+        .file("migrations/1_events.sql", "CREATE TABLE events (id BIGINT NOT NULL);");
+    let routes = std::fs::read_to_string(to_table.folder.join("routes.toml")).unwrap();
+    let table = "{ database = \"shop\", table = \"events\" }";
+    let topic = format!("{{ topic = \"{app}_out\", format = \"json\" }}");
+    let to_table = to_table.file("routes.toml", &routes.replace(&topic, table));
+    for (project, arguments, says) in
+        [(project(&app, &head, "", ""), &["run"][..], "refused"), (to_table, &["run", "--migrate"][..], "refused")]
+    {
+        let mut run = project.spawn(arguments);
+        wait_until("it says what does not answer", PATIENCE, || {
+            assert!(run.runs(), "{}", run.stderr());
+            run.stderr().contains(says)
+        });
+        let told = Instant::now();
+        run.signal("TERM");
+        let finished = run.wait();
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert!(told.elapsed() < Duration::from_secs(5), "{arguments:?} left after {:?}", told.elapsed());
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn the_lag_of_partitions_that_were_given_up_is_not_told_any_more() {
+    let app = unique("leaves_lag");
+    topics(&app, 4);
+    let listens = [0, 1].map(|_| format!("127.0.0.1:{}", free_port()));
+    let process = |listen: &str| project(&app, &head(&app), &format!("[http]\nlisten = \"{listen}\""), "");
+    let (first, second) = (process(&listens[0]), process(&listens[1]));
+    let lags = |i: usize| metrics(&listens[i], "pointsman_lag_records{");
+    let mut sent = 0;
+    // Records flow all the time, so that the partitions given up are drained.
+    let mut flow = move || {
+        send(&app, sent..sent + 400);
+        sent += 400;
+    };
+    let _first = first.spawn(&["run"]);
+    wait_until("the first has all partitions", PATIENCE, || {
+        flow();
+        lags(0).len() == 4
+    });
+    let _second = second.spawn(&["run"]);
+    wait_until("the second has its own two", PATIENCE, || {
+        flow();
+        lags(1).len() == 2
+    });
+    // What the first has committed until then has been told.
+    assert_eq!(lags(0).len(), 2, "{:?}", lags(0));
+}
+
+#[test]
+fn the_lag_grows_while_nothing_can_be_delivered() {
+    let app = unique("leaves_still");
+    topics(&app, 4);
+    let (listen, other) = (format!("127.0.0.1:{}", free_port()), format!("{app}_other"));
+    create_topic(&other, 1, &[]);
+    // Another route, so that the process does not end when this one stands.
+    let more = format!(
+        "[http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{other}\"\nformat = \"json\"\n\
+         schema = \"leaves.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}"
+    );
+    let project = project(&app, &head(&app), &more, "");
+    let mut run = project.spawn(&["run"]);
+    let lag = || {
+        let lines = metrics(&listen, "pointsman_lag_records{route=\"r\"");
+        lines.iter().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    // `dlq = "stop"`: the route stands on this one.
+    produce(&format!("{app}_in"), [message("bad", "no JSON")]);
+    wait_until("the route stands", PATIENCE, || {
+        assert!(run.runs(), "{}", run.stderr());
+        run.stderr().contains("standing")
+    });
+    send(&app, 0..100);
+    wait_until("its lag is told", PATIENCE, || lag() == 101);
+}
+
+#[test]
+fn an_id_that_the_registry_learns_of_after_its_grace_is_delivered_from_then_on() {
+    let app = unique("leaves_unknown");
+    topics(&app, 1);
+    create_topic(&format!("{app}_dlq"), 1, &[]);
+    let registry = Registry::start();
+    let known = registry.register(&format!("{app}_other-value"), SCHEMA);
+    let late = known + 1;
+    let routes = format!(
+        "{}{}unknown_id_grace = \"1s\"\n[routes.r]\ntopic = \"{app}_in\"\nschema = \"leaves.Event\"\n\
+         dlq = \"{app}_dlq\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n",
+        head(&app),
+        registry.table()
+    );
+    let project = Project::new(&routes).file("schemas/event.avsc", SCHEMA);
+    let record = |id: u8| {
+        let value = [&[0][..], &late.to_be_bytes(), &[2 * id]].concat();
+        Message { key: Some(vec![id]), value: Some(value), ..Message::default() }
+    };
+    let _run = project.spawn(&["run"]);
+    produce(&format!("{app}_in"), [record(1)]);
+    wait_until("the first one is a dead letter", PATIENCE, || read_topic(&format!("{app}_dlq")).len() == 1);
+    // Another schema, so another id: the one that the record names.
+    let other = SCHEMA.replace("\"fields\"", "\"doc\":\"late\",\"fields\"");
+    assert_eq!(registry.register(&format!("{app}_in-value"), &other), late);
+    let mut id = 1;
+    wait_until("what comes later is delivered", PATIENCE, || {
+        id += 1;
+        produce(&format!("{app}_in"), [record(id)]);
+        !read_topic(&format!("{app}_out")).is_empty()
+    });
+}
+
+#[test]
+fn a_member_whose_name_was_taken_reads_on_once_the_other_is_gone() {
+    let app = unique("leaves_fenced");
+    topics(&app, 1);
+    let consumer = "[kafka.consumer]\n\"group.instance.id\" = \"one\"\n\"session.timeout.ms\" = \"6000\"";
+    let project = || project(&app, &head(&app), consumer, "retry = { initial = \"2s\", max = \"5s\" }");
+    let (first, second) = (project(), project());
+    let sent = |id: i32| produce(&format!("{app}_in"), [message("k", format!(r#"{{"id":{id}}}"#))]);
+    let delivered = || read_topic(&format!("{app}_out")).len();
+    let mut first = first.spawn(&["run", "--instance", "a"]);
+    sent(1);
+    wait_until("the first delivers", PATIENCE, || delivered() == 1);
+    let mut second = second.spawn(&["run", "--instance", "b"]);
+    wait_until("the second has taken the first's name and partition", PATIENCE, || {
+        assert!(second.runs(), "{}", second.stderr());
+        second.stderr().contains("partitions assigned") && first.stderr().contains("instance")
+    });
+    second.kill();
+    sent(2);
+    wait_until("the first delivers again", PATIENCE, || {
+        assert!(first.runs(), "{}", first.stderr());
+        delivered() == 2
+    });
+}
