@@ -6,7 +6,7 @@ use crate::{
 };
 use pointsman::{
     config,
-    generate::{Expect, Generated, Job, Recipe},
+    generate::jobs::{Expect, Generated, Job, Recipe},
     registry::server::Registry,
 };
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use crate::{
     jobs::{Shipped, assert_letters, delivered, millis, money},
 };
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value as Avro};
-use pointsman::generate::{Job, Recipe};
+use pointsman::generate::jobs::{Job, Recipe};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@ use crate::{
     jobs::{Shipped, assert_letters, assert_rows, by_key, expected_letters, stored_letters},
 };
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value as Avro};
-use pointsman::generate::{Expect, Generated, Job, Recipe};
+use pointsman::generate::jobs::{Expect, Generated, Job, Recipe};
 use serde_json::{Value, json};
 use sqlx::SqlitePool;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use crate::{
     harness::Database,
     jobs::{Shipped, assert_letters, assert_rows, by_key, delivered, double, millis, stored_letters},
 };
-use pointsman::generate::{Expect, Job, Recipe};
+use pointsman::generate::jobs::{Expect, Job, Recipe};
 use serde_json::Value;
 
 #[test]

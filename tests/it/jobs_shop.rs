@@ -4,7 +4,7 @@ use crate::{
     harness::{Database, read_topic},
     jobs::{Shipped, assert_letters, assert_rows, by_key, delivered, millis, money},
 };
-use pointsman::generate::{Expect, Job, Recipe};
+use pointsman::generate::jobs::{Expect, Job, Recipe};
 use serde_json::{Value, json};
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     harness::Database,
     jobs::{Shipped, assert_letters, assert_rows, by_key, delivered, double, millis, stored_letters},
 };
-use pointsman::generate::{Generated, Job, Recipe};
+use pointsman::generate::jobs::{Generated, Job, Recipe};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

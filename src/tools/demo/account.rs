@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Stage,
-    generate::{Expect, Generated, Job},
+    generate::jobs::{Expect, Generated, Job},
     telemetry::{Counts, RouteView},
 };
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ pub fn view<'b>(board: &'b [RouteView], route: &str) -> Option<&'b RouteView> {
 mod tests {
     use super::*;
     use crate::{
-        generate::Recipe,
+        generate::jobs::Recipe,
         telemetry::{CaseCounts, Example, FailureCount, Telemetry},
     };
     use std::time::Duration;

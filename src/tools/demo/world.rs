@@ -4,7 +4,7 @@ use super::shipped;
 use crate::{
     config::{self, Destination, Format, Plan},
     failure::{Cause, Setback},
-    generate::{Generated, Job, Recipe},
+    generate::jobs::{Generated, Job, Recipe},
     http,
     kafka::{self, MockCluster, NotTaken, Outgoing, Producer, Reports},
     record::Header,

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn good_orders_are_shop_orders() {
-        let texts = [include_str!("../../schemas/shop/Currency.avsc"), include_str!("../../schemas/shop/Order.avsc")];
+        let texts =
+            [include_str!("../../../schemas/shop/Currency.avsc"), include_str!("../../../schemas/shop/Order.avsc")];
         let schemas = Schema::parse_list(texts).unwrap();
         let reader = GenericDatumReader::builder(&schemas[1]).writer_schemata(schemas.iter().collect()).unwrap();
         let reader = reader.build().unwrap();
