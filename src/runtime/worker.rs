@@ -324,6 +324,10 @@ impl Worker {
                 self.telemetry.setback(&setback, *attempt, at.saturating_duration_since(Instant::now()));
             }
             State::Standing(standing) => self.telemetry.setback(standing, 1, Duration::ZERO),
+            State::Ended => {
+                let (route, cause, why) = (self.telemetry.route().name(), setback.cause.name(), &setback.message);
+                tracing::warn!(route, cause, "leaves without its last commit; those records are read again: {why}");
+            }
             _ => {}
         }
         self.stand();

@@ -83,6 +83,17 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
         // One that panicked has said so on standard error.
         let _ = collecting.join();
     }
+    for view in started.telemetry.board() {
+        let (counts, warned) = (view.counts, view.rule_warnings.values().sum::<u64>());
+        tracing::info!(
+            route = view.name,
+            delivered = counts.delivered,
+            filtered = counts.filtered,
+            dead_lettered = counts.dead_lettered,
+            warned = (warned > 0).then_some(warned),
+            "records in all"
+        );
+    }
     for (route, setback) in &standing {
         tracing::error!(route, help = setback.help, "stood at the end: {}", setback.message);
     }

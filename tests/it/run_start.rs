@@ -80,8 +80,10 @@ fn pending_migrations_are_an_error_without_migrate_and_applied_with_it() {
     let refused = project.run(&["run", "--until-caught-up"]);
     assert_eq!(refused.code, Some(3));
     assert!(refused.stderr.contains("1_events") && refused.stderr.contains("--migrate"), "{}", refused.stderr);
-    project.run(&["run", "--until-caught-up", "--migrate"]).ok();
+    let done = project.run(&["run", "--until-caught-up", "--migrate"]).ok();
     assert_eq!(database.rows("SELECT id FROM events"), [serde_json::json!({"id": 7})]);
+    let summary = done.stderr.lines().find(|l| l.contains("records in all")).expect("a summary at the end");
+    assert!(summary.contains(r#""delivered":1,"filtered":0,"dead_lettered":0"#), "{summary}");
 }
 
 #[test]
