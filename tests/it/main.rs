@@ -33,6 +33,7 @@ mod registry_client;
 mod registry_command;
 mod run_bad_input;
 mod run_breaker;
+mod run_cases;
 mod run_caught_up;
 mod run_crash;
 mod run_leaves;

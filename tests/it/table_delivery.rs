@@ -28,6 +28,7 @@ on_both! {
     a_topic_that_was_made_again_stops_its_route
     nothing_moves_but_a_gap
     rows_whose_keys_stand_are_replaced_among_new_ones
+    rows_that_find_one_row_by_different_keys_keep_their_order
 }
 
 const ID_NAME: [(&str, &str); 2] = [("id", "\"long\""), ("name", "\"string\"")];
@@ -312,4 +313,24 @@ fn a_tables_rules_hold_for_every_row() {
         batch.deliver(&mut tables, &targets).unwrap();
         assert_eq!((db.count("orders"), db.count("seen")), (2, 2));
     }
+}
+
+/// Two cases, of which one knows the row by its number and the other by its name.
+fn rows_that_find_one_row_by_different_keys_keep_their_order(db: Db) {
+    db.execute("CREATE TABLE orders (id BIGINT PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL)");
+    let columns = [("id", "\"long\""), ("name", "\"string\""), ("state", "\"string\"")];
+    let targets = targets([destination("orders", &["id"], &columns), destination("orders", &["name"], &columns)]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    let mut expected = Vec::new();
+    for id in 0..20 {
+        let name = format!("n{id:02}");
+        for turn in 0..3 {
+            batch.record().row(((id + turn) % 2) as u16, &[V::Int(id), text(&name), text(&format!("turn {turn}"))]);
+        }
+        expected.push(format!("{name} turn 2"));
+    }
+    assert_eq!(batch.deliver(&mut tables, &targets).unwrap().total().delivered, 60);
+    assert_eq!(db.texts("SELECT name || ' ' || state FROM orders ORDER BY id"), expected);
 }

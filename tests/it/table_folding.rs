@@ -1,4 +1,4 @@
-//! Rows of one key in one batch: the result is that of applying them one after another.
+//! Rows of one key in one batch, of whichever case: the result is that of applying them one after another.
 
 use crate::table_support::{Batch, Db, V, claim, destination, targets, text};
 use pointsman::config::{OnConflict, TableDestination};
@@ -8,6 +8,8 @@ use std::{cell::RefCell, collections::BTreeMap};
 /// One operation of a record.
 #[derive(Clone, Copy, Debug)]
 struct Change {
+    /// The case's destination: all are the same table, the last with its columns in another order.
+    target: u16,
     key: i64,
     delete: bool,
     version: Option<i64>,
@@ -27,7 +29,7 @@ type Model = BTreeMap<i64, Row>;
 
 /// Applies one change; false when it is refused.
 fn apply(model: &mut Model, change: Change, on_conflict: OnConflict, newer: bool) -> bool {
-    let Change { key, delete, version, amount } = change;
+    let Change { key, delete, version, amount, .. } = change;
     let replaces = |row: &Row| !newer || row.version.is_none_or(|old| version.is_some_and(|new| new > old));
     let stands = model.get(&key).copied();
     if delete {
@@ -54,12 +56,8 @@ fn apply(model: &mut Model, change: Change, on_conflict: OnConflict, newer: bool
 fn change() -> impl Strategy<Value = Change> {
     let version = prop_oneof![1 => Just(None), 6 => (0..6i64).prop_map(Some)];
     let amount = prop_oneof![1 => Just(-1), 9 => 0..1000i64];
-    (0..5i64, prop::bool::weighted(0.25), version, amount).prop_map(|(key, delete, version, amount)| Change {
-        key,
-        delete,
-        version,
-        amount,
-    })
+    (0..3u16, 0..5i64, prop::bool::weighted(0.25), version, amount)
+        .prop_map(|(target, key, delete, version, amount)| Change { target, key, delete, version, amount })
 }
 
 fn items(on_conflict: OnConflict, newer: bool) -> TableDestination {
@@ -83,7 +81,9 @@ fn result_equals_applying_in_order(db: Db) {
         (OnConflict::Reject, false),
     ];
     let workers = RefCell::new(ways.map(|(on_conflict, newer)| {
-        let targets = targets([items(on_conflict, newer)]);
+        let mut other = items(on_conflict, newer);
+        other.columns.reverse();
+        let targets = targets([items(on_conflict, newer), items(on_conflict, newer), other]);
         (db.open(&targets), targets)
     }));
     let changes = prop::collection::vec(prop::collection::vec(change(), 0..24), 1..4);
@@ -109,9 +109,13 @@ fn result_equals_applying_in_order(db: Db) {
                 batch.at(offset);
                 let version = change.version.map_or(V::Null, V::Int);
                 let key = text(&change.key.to_string());
+                let mut values = [key, version, if change.delete { V::Null } else { V::Int(change.amount) }];
+                if change.target == 2 {
+                    values.reverse();
+                }
                 match change.delete {
-                    true => batch.delete(0, &[key, version, V::Null]),
-                    false => batch.row(0, &[key, version, V::Int(change.amount)]),
+                    true => batch.delete(change.target, &values),
+                    false => batch.row(change.target, &values),
                 };
                 if !apply(&mut model, change, on_conflict, newer) {
                     refused.push(offset);

@@ -8,6 +8,7 @@ mod check;
 pub mod ddl;
 mod headers;
 mod keys;
+mod kin;
 mod letters;
 mod link;
 mod live;
@@ -84,6 +85,7 @@ pub struct Tables {
     route: RouteContext,
     owner: Owner,
     targets: Arc<[Target]>,
+    kin: Vec<kin::Kin>,
     /// The database, for messages.
     place: String,
     link: Option<Link>,
@@ -124,6 +126,7 @@ impl Tables {
             owner: Owner { cluster_id: route.cluster_id.clone(), group: route.group.clone() },
             waits: Waits::new(route.fk_wait),
             route,
+            kin: kin::of(&targets),
             targets,
             link: None,
             held: BTreeMap::new(),
@@ -365,7 +368,7 @@ impl Destination for Tables {
     fn write(&mut self, work: Work) -> Result<(), Setback> {
         let t = &mut self.transaction;
         t.tally.add(&work);
-        t.pending.push(work);
+        t.pending.push(work, &self.kin);
         let link = linked(&mut self.link, &self.place)?;
         if self.transaction.pending.units.len() >= link.eager { self.drain() } else { Ok(()) }
     }

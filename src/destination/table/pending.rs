@@ -1,6 +1,6 @@
 //! What has been handed over and not put yet: records as units, each with its rows and their keys.
 
-use super::keys;
+use super::{keys, kin::Kin};
 use crate::{
     codec::Cell,
     config::TableDestination,
@@ -26,6 +26,8 @@ pub(super) struct Row {
     /// Its unit's index.
     pub unit: u32,
     pub at: RowRef,
+    /// Its target's.
+    pub kin: Kin,
     key: (u32, u32),
 }
 
@@ -40,7 +42,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub fn push(&mut self, work: Work) {
+    /// `kin` has that of each of the work's targets.
+    pub fn push(&mut self, work: Work, kin: &[Kin]) {
         let index = self.works.len() as u32;
         let keys: Vec<Vec<usize>> = work.targets.iter().map(key_columns).collect();
         let mut next = 0;
@@ -51,7 +54,8 @@ impl Pending {
                 next += 1;
                 let start = self.keys.len() as u32;
                 push_key(&mut self.keys, &keys, &work, at);
-                self.rows.push(Row { unit: self.units.len() as u32, at: *at, key: (start, self.keys.len() as u32) });
+                let key = (start, self.keys.len() as u32);
+                self.rows.push(Row { unit: self.units.len() as u32, at: *at, kin: kin[at.target as usize], key });
             }
             if let Verdict::Delivered { case } = verdict {
                 let rows = (first, self.rows.len() as u32);

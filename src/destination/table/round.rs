@@ -21,7 +21,7 @@ pub(super) struct Round<'a> {
     pub pending: &'a Pending,
     /// The units it covers, refused ones among them left out.
     pub units: Range<usize>,
-    /// Row indexes by target, sorted by key.
+    /// In the order of the targets.
     pub targets: Vec<Part>,
     /// Rows were left out because a neighbour of the same key stands for them.
     pub folded: bool,
@@ -30,6 +30,7 @@ pub(super) struct Round<'a> {
 /// A round's rows of one target.
 pub(super) struct Part {
     pub target: u16,
+    /// Indexes, sorted by key.
     pub rows: Vec<u32>,
 }
 
@@ -47,14 +48,16 @@ impl<'a> Round<'a> {
     pub fn of(pending: &'a Pending, refused: &Refused, units: Range<usize>) -> Round<'a> {
         let mut rows: Vec<u32> =
             units.clone().filter(|u| !refused.contains_key(u)).flat_map(|u| pending.rows_of(u)).collect();
+        let mut round = Round { pending, units, targets: Vec::new(), folded: false };
+        if let Some(end) = round.crossing(&rows) {
+            round.end_before(end, &mut rows);
+        }
         rows.sort_unstable_by(|a, b| {
             let (x, y) = (pending.row(*a), pending.row(*b));
-            (x.at.target, pending.key(x), *a).cmp(&(y.at.target, pending.key(y), *b))
+            (x.kin.keyed, pending.key(x), *a).cmp(&(y.kin.keyed, pending.key(y), *b))
         });
-        let mut round = Round { pending, units, targets: Vec::new(), folded: false };
         if let Some(end) = round.fold(&rows) {
-            round.units.end = end;
-            rows.retain(|r| (pending.row(*r).unit as usize) < end);
+            round.end_before(end, &mut rows);
             round.fold(&rows);
         }
         round
@@ -76,18 +79,32 @@ impl<'a> Round<'a> {
         self.pending.base + unit as i64
     }
 
+    fn end_before(&mut self, unit: usize, rows: &mut Vec<u32>) {
+        self.units.end = unit;
+        rows.retain(|r| (self.pending.row(*r).unit as usize) < unit);
+    }
+
+    /// The first unit that writes to a table by another key than the round does: which rows are one row's is not known then.
+    fn crossing(&self, rows: &[u32]) -> Option<usize> {
+        let mut keyed = BTreeMap::new();
+        let mut rows = rows.iter().map(|r| self.pending.row(*r));
+        let crossing = rows.find(|row| *keyed.entry(row.kin.table).or_insert(row.kin.keyed) != row.kin.keyed)?;
+        Some(self.end_at(crossing))
+    }
+
+    /// Where a round ends that must not have this row's unit beside others: before it, or behind it where it is the first,
+    /// whose rows the database decides about.
+    fn end_at(&self, row: &Row) -> usize {
+        (row.unit as usize).max(self.units.start + 1)
+    }
+
     /// Fills the parts; gives the first unit that must not be part of this round.
     fn fold(&mut self, sorted: &[u32]) -> Option<usize> {
         let mut parts: Vec<Part> = Vec::new();
         let mut end = None;
         let mut folded = false;
         for same in sorted.chunk_by(|a, b| self.same_key(*a, *b)) {
-            let target = self.pending.row(same[0]).at.target;
             let mut earlier = same[0];
-            let part = match parts.last_mut() {
-                Some(part) if part.target == target => part,
-                _ => parts.push_mut(Part { target, rows: Vec::new() }),
-            };
             for later in &same[1..] {
                 match self.pair(earlier, *later) {
                     Fold::First => folded = true,
@@ -96,33 +113,46 @@ impl<'a> Round<'a> {
                         earlier = *later;
                     }
                     Fold::Apart => {
-                        let unit = self.pending.row(*later).unit as usize;
-                        // Two rows of the first unit cannot be put apart: the database decides about them.
-                        if unit > self.units.start {
-                            end = Some(end.unwrap_or(unit).min(unit));
+                        let row = self.pending.row(*later);
+                        let before = self.end_at(row);
+                        end = Some(end.unwrap_or(before).min(before));
+                        if row.unit as usize > self.units.start {
                             break;
                         }
-                        part.rows.push(earlier);
+                        self.push(&mut parts, earlier);
                         earlier = *later;
                     }
                 }
             }
-            part.rows.push(earlier);
+            self.push(&mut parts, earlier);
         }
+        parts.sort_unstable_by_key(|part| part.target);
         self.targets = parts;
         self.folded = folded;
         end
     }
 
+    fn push(&self, parts: &mut Vec<Part>, row: u32) {
+        let target = self.pending.row(row).at.target;
+        let part = match parts.iter().rposition(|part| part.target == target) {
+            Some(part) => &mut parts[part],
+            None => parts.push_mut(Part { target, rows: Vec::new() }),
+        };
+        part.rows.push(row);
+    }
+
     fn same_key(&self, a: u32, b: u32) -> bool {
         let (a, b) = (self.pending.row(a), self.pending.row(b));
-        let (key, target) = (self.pending.key(a), a.at.target);
+        let key = self.pending.key(a);
         // A row without a key has no double.
-        !key.is_empty() && target == b.at.target && key == self.pending.key(b)
+        !key.is_empty() && a.kin.keyed == b.kin.keyed && key == self.pending.key(b)
     }
 
     fn pair(&self, earlier: u32, later: u32) -> Fold {
         let (earlier, later) = (self.pending.row(earlier), self.pending.row(later));
+        if earlier.kin.alike != later.kin.alike {
+            return Fold::Apart;
+        }
         let works = &self.pending.works;
         let Some(table) = works.first().and_then(|w| table(&w.targets, later.at.target)) else { return Fold::Apart };
         let destination = &table.destination;

@@ -1,0 +1,63 @@
+//! Routes whose cases share one destination.
+
+use crate::{
+    harness::{Message, Project, create_topic, head, message, produce, unique},
+    table_support::{Db, on_both},
+};
+
+const SCHEMA: &str = r#"{"type":"record","name":"Order","namespace":"cases","fields":[
+  {"name":"id","type":{"type":"bytes","logicalType":"decimal","precision":30,"scale":0}},
+  {"name":"state","type":"string"}]}"#;
+
+on_both! {
+    rows_of_two_cases_are_applied_in_the_order_of_their_records
+}
+
+/// A route of two cases to the route's own destination, until it is caught up.
+fn run(app: &str, database: &str, destination: &str) {
+    let project = Project::new(&format!(
+        "{}{database}[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nkey = \"json\"\nschema = \"cases.Order\"\n\
+         dlq = \"stop\"\ndestination = {destination}\n\
+         [[routes.r.cases]]\nname = \"paid\"\nwhen = \"state == 'paid'\"\n\
+         [[routes.r.cases]]\nname = \"other\"\nwhen = \"true\"\n",
+        head(app)
+    ))
+    .file("schemas/order.avsc", SCHEMA);
+    project.run(&["run", "--until-caught-up"]).ok();
+}
+
+fn order(id: &str, state: &str) -> Message {
+    message(id, format!(r#"{{"id":{id},"state":"{state}"}}"#))
+}
+
+fn gone(id: &str) -> Message {
+    Message { key: Some(id.into()), ..Message::default() }
+}
+
+fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
+    let app = unique("cases");
+    create_topic(&format!("{app}_in"), 1, &[]);
+    let records = [
+        order("7", "open"),
+        order("7", "paid"),
+        order("8", "paid"),
+        order("8", "open"),
+        order("9", "open"),
+        gone("9"),
+        order("9", "paid"),
+        order("10", "paid"),
+        gone("10"),
+    ];
+    produce(&format!("{app}_in"), records);
+    db.execute(&format!(
+        "CREATE TABLE orders (id {} PRIMARY KEY, state TEXT NOT NULL)",
+        db.pick("NUMERIC(30,0)", "TEXT")
+    ));
+    run(
+        &app,
+        &format!("[databases.shop]\nurl = \"{}\"\n", db.config.url),
+        "{ database = \"shop\", table = \"orders\", key_columns = [\"id\"], on_tombstone = \"delete\" }",
+    );
+    let rows = db.texts("SELECT CAST(id AS TEXT) || ' ' || state FROM orders ORDER BY length(CAST(id AS TEXT)), id");
+    assert_eq!(rows, ["7 paid", "8 open", "9 paid"]);
+}
