@@ -1,7 +1,7 @@
 //! Records without a value: forwarded, filtered, dead-lettered, or the row of their key deleted.
 //!
 //! A tombstone cannot be decoded, so no case can be chosen by its fields: it goes to the destinations of every case,
-//! each by its own `on_tombstone`.
+//! each by its own `on_tombstone`, and once to one that cases share.
 
 use super::{
     Known, Op, Outcomes, Program, RowRef, Span, Wants,
@@ -48,7 +48,11 @@ struct KeyColumn {
 
 impl Tombstones {
     pub(super) fn compile(route: &Route) -> Tombstones {
-        let actions = destinations(route).map(|destination| {
+        let all: Vec<&Destination> = destinations(route).collect();
+        let actions = all.iter().enumerate().map(|(i, destination)| {
+            if all[..i].iter().any(|earlier| does_the_same(earlier, destination)) {
+                return Action::Filter;
+            }
             let (on, table) = match destination {
                 Destination::Topic(t) => (t.on_tombstone, None),
                 Destination::Table(t) => (t.on_tombstone, Some(t)),
@@ -63,6 +67,20 @@ impl Tombstones {
             }
         });
         Tombstones { key: route.key, actions: actions.collect() }
+    }
+}
+
+/// Whether a tombstone that the first has got is nothing more to the second, as where cases share a destination.
+fn does_the_same(first: &Destination, second: &Destination) -> bool {
+    match (first, second) {
+        (Destination::Topic(a), Destination::Topic(b)) => {
+            (&a.topic, a.same_partition, a.on_tombstone) == (&b.topic, b.same_partition, b.on_tombstone)
+        }
+        (Destination::Table(a), Destination::Table(b)) => {
+            (&a.table, &a.key_columns, &a.newer_by, a.on_tombstone)
+                == (&b.table, &b.key_columns, &b.newer_by, b.on_tombstone)
+        }
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Routes whose cases share one destination.
 
 use crate::{
-    harness::{Message, Project, create_topic, head, message, produce, unique},
+    harness::{Message, Project, create_topic, head, message, produce, read_topic, unique},
     table_support::{Db, on_both},
 };
 
@@ -60,4 +60,17 @@ fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
     );
     let rows = db.texts("SELECT CAST(id AS TEXT) || ' ' || state FROM orders ORDER BY length(CAST(id AS TEXT)), id");
     assert_eq!(rows, ["7 paid", "8 open", "9 paid"]);
+}
+
+#[test]
+fn a_tombstone_goes_once_to_the_topic_of_all_cases() {
+    let app = unique("cases");
+    for topic in ["in", "out"] {
+        create_topic(&format!("{app}_{topic}"), 1, &[]);
+    }
+    produce(&format!("{app}_in"), [order("1", "paid"), gone("1"), order("2", "open")]);
+    run(&app, "", &format!("{{ topic = \"{app}_out\", format = \"json\" }}"));
+    let out: Vec<_> =
+        read_topic(&format!("{app}_out")).into_iter().map(|m| (m.key.unwrap(), m.value.is_some())).collect();
+    assert_eq!(out, [(b"1".to_vec(), true), (b"1".to_vec(), false), (b"2".to_vec(), true)]);
 }
