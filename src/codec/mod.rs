@@ -24,7 +24,7 @@ pub use cell::{Cell, CellReader};
 pub use decimal::{Decimal, MAX_PRECISION, pow10};
 pub use interval::Interval;
 pub use items::{Entries, Items};
-pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union, elements};
+pub use json::{JsonOptions, JsonReader, JsonStats, JsonWriter, ambiguous_union, elements, member};
 pub use layout::{Layout, Slot};
 pub use resolve::{Resolution, Resolver};
 pub use scan::{NULL, Scanner};

@@ -16,10 +16,16 @@ const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"t","fields"
   {"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[
      {"name":"sku","type":"string"},{"name":"n","type":"int"}]}},"default":[]}]}"#;
 
+const WIDE: &str = r#"{"type":"record","name":"Wide","namespace":"t","fields":[
+  {"name":"id","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":0}},
+  {"name":"tag","type":"bytes"}]}"#;
+
 /// Compiles the one route of this text, with schema id 9 for every destination.
 fn program(route: &str) -> Program {
     let head = "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
-    let loaded = Folder::new(&[("schemas/event.avsc", SCHEMA), ("routes.toml", &format!("{head}{route}"))]).load();
+    let routes = format!("{head}{route}");
+    let files = [("schemas/event.avsc", SCHEMA), ("schemas/wide.avsc", WIDE), ("routes.toml", &routes)];
+    let loaded = Folder::new(&files).load();
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     Program::compile(&plan.routes[0], &[9; 8]).unwrap()
 }
@@ -190,6 +196,39 @@ fn one_record_gives_a_row_and_a_row_for_each_element_and_a_tombstone_deletes_by_
         ]
     );
     assert_eq!(outcomes.rows[3].op, Op::Delete);
+}
+
+#[test]
+fn a_tombstones_key_keeps_every_digit_and_byte_in_either_form() {
+    let route = |key: &str| {
+        program(&format!(
+            r#"
+[routes.r]
+topic = "in"
+format = "json"
+key = "{key}"
+schema = "t.Wide"
+dlq = "discard"
+destination = {{ database = "d", table = "wide", key_columns = ["id", "tag"], on_tombstone = "delete" }}
+"#
+        ))
+    };
+    let json = br#"{"tag":"YWJjZA==","id":123456789012345678901234567891}"#.to_vec();
+    let mut avro = Vec::new();
+    framing::write(1, &mut avro);
+    write::decimal(&mut avro, 123_456_789_012_345_678_901_234_567_891);
+    write::bytes(&mut avro, b"abcd");
+    let mut known = Known::default();
+    known.writers.insert(1, Writer::Schema(Arc::new(Schema::parse(WIDE).unwrap())));
+    for (format, key) in [("json", json), ("avro", avro)] {
+        let mut program = route(format);
+        let batch = vec![OwnedRecord::new("in", 0, 0).key(key)];
+        let outcomes = program.process(&batch, &known, 0).unwrap();
+        assert_eq!(verdicts(&outcomes), ["delivered 0"], "{format}: {:?}", outcomes.verdicts);
+        let row = cells(&batch, &outcomes, &program.targets(), &outcomes.rows[0]);
+        let id = "Decimal(Decimal { unscaled: 123456789012345678901234567891, scale: 0 })";
+        assert_eq!(row, format!("wide Delete {id} Bytes([97, 98, 99, 100])"), "{format}");
+    }
 }
 
 /// A row's table, operation and values, as a destination reads them.

@@ -9,14 +9,14 @@ use super::{
     program::{destinations, value_node},
 };
 use crate::{
-    codec::{JsonOptions, JsonReader, JsonWriter, NULL, write},
+    codec::{JsonOptions, JsonReader, JsonWriter, NULL, member, write},
     config::{Destination, KeyFormat, OnTombstone, Route, TableDestination},
     failure::{Failure, Stage},
     record::Record,
     schema::{Logical, Schema, framing},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 pub(super) struct Tombstones {
     key: KeyFormat,
@@ -156,14 +156,10 @@ impl Program {
 
 impl KeyColumn {
     /// Appends the column's value; a key that is an object has it as a member, any other key is the value itself.
-    fn read(&mut self, key: &serde_json::Value, out: &mut Vec<u8>) -> Result<u32, Failure> {
-        let value = match key {
-            serde_json::Value::Object(members) => members.get(&self.name).unwrap_or(&serde_json::Value::Null),
-            scalar => scalar,
-        };
+    fn read(&mut self, key: &str, out: &mut Vec<u8>) -> Result<u32, Failure> {
+        let value = member(key, &self.name).map_err(|f| bad_key(format!("the key is not JSON: {}", f.message)))?;
         let at = out.len() as u32;
-        let text = value.to_string();
-        self.reader.read(text.as_bytes(), out).map_err(|f| {
+        self.reader.read(value.unwrap_or("null").as_bytes(), out).map_err(|f| {
             bad_key(format!("key column {}: {}", self.name, f.message)).at(format!("key.{}", self.name))
         })?;
         Ok(at)
@@ -174,35 +170,36 @@ fn bad_key(message: impl Into<String>) -> Failure {
     Failure::new(Stage::Decode, "bad-key", message).at("key")
 }
 
-/// The record's key as the route's key format reads it.
-fn key_as_json(
+/// The record's key as the route's key format reads it, as JSON text: a number keeps its digits.
+fn key_as_json<'r>(
     format: KeyFormat,
-    record: &Record<'_>,
+    record: &Record<'r>,
     known: &Known,
     wants: &mut Wants,
-) -> Result<serde_json::Value, Undecoded> {
+) -> Result<Cow<'r, str>, Undecoded> {
     let key = record.key.ok_or_else(|| bad_key("a tombstone without a key names no row to delete"))?;
+    let text = || std::str::from_utf8(key).map_err(|_| bad_key("the key is not UTF-8"));
     Ok(match format {
-        KeyFormat::Bytes => BASE64_STANDARD.encode(key).into(),
-        KeyFormat::String => std::str::from_utf8(key).map_err(|_| bad_key("the key is not UTF-8"))?.into(),
+        KeyFormat::Bytes => format!("\"{}\"", BASE64_STANDARD.encode(key)).into(),
+        KeyFormat::String => serde_json::Value::from(text()?).to_string().into(),
         KeyFormat::Long => {
             let bytes: [u8; 8] =
                 key.try_into().map_err(|_| bad_key(format!("a long key has 8 bytes, this has {}", key.len())))?;
-            i64::from_be_bytes(bytes).into()
+            i64::from_be_bytes(bytes).to_string().into()
         }
-        KeyFormat::Json => serde_json::from_slice(key).map_err(|e| bad_key(format!("the key is not JSON: {e}")))?,
+        KeyFormat::Json => text()?.into(),
         KeyFormat::Avro => {
             let (id, body) = framing::split(key)?;
             let Some(schema) = writer_schema(id, known, wants)? else { return Err(Undecoded::Wanted) };
-            avro_key(schema, body)?
+            avro_key(schema, body)?.into()
         }
     })
 }
 
-fn avro_key(schema: &Arc<Schema>, body: &[u8]) -> Result<serde_json::Value, Failure> {
+fn avro_key(schema: &Arc<Schema>, body: &[u8]) -> Result<String, Failure> {
     let scanner = crate::codec::Layout::new(schema.clone(), schema.root()).build();
     scanner.scan(body, &mut vec![0; scanner.slots()]).map_err(|f| bad_key(f.message))?;
     let mut json = Vec::new();
-    JsonWriter::new(schema.clone()).write(body, 0, &mut json)?;
-    serde_json::from_slice(&json).map_err(|e| bad_key(format!("the key's JSON form: {e}")))
+    JsonWriter::new(schema.clone()).base64(true).write(body, 0, &mut json)?;
+    String::from_utf8(json).map_err(|e| bad_key(format!("the key's JSON form: {e}")))
 }

@@ -37,6 +37,8 @@ fn gone(id: &str) -> Message {
 fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
     let app = unique("cases");
     create_topic(&format!("{app}_in"), 1, &[]);
+    // Two ids that are the same number as doubles.
+    let (one, other) = ("123456789012345678901234567890", "123456789012345678901234567891");
     let records = [
         order("7", "open"),
         order("7", "paid"),
@@ -47,6 +49,9 @@ fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
         order("9", "paid"),
         order("10", "paid"),
         gone("10"),
+        order(one, "open"),
+        order(other, "open"),
+        gone(one),
     ];
     produce(&format!("{app}_in"), records);
     db.execute(&format!(
@@ -59,7 +64,7 @@ fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
         "{ database = \"shop\", table = \"orders\", key_columns = [\"id\"], on_tombstone = \"delete\" }",
     );
     let rows = db.texts("SELECT CAST(id AS TEXT) || ' ' || state FROM orders ORDER BY length(CAST(id AS TEXT)), id");
-    assert_eq!(rows, ["7 paid", "8 open", "9 paid"]);
+    assert_eq!(rows, ["7 paid", "8 open", "9 paid", &format!("{other} open")]);
 }
 
 #[test]

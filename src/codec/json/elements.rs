@@ -1,4 +1,4 @@
-//! The values of a JSON text, where they stand: for callers that take one value or an array of them.
+//! The values of a JSON text, where they stand: an array's elements, an object's member.
 
 use super::{Refusal, tokens::Tokens};
 use crate::failure::Failure;
@@ -34,6 +34,38 @@ fn split(json: &str, most: usize) -> Result<Vec<Range<usize>>, Refusal> {
     }
 }
 
+/// The value of an object's member of this name (the last one), as it is written; `None` where there is none. A text that
+/// is no object is the value itself. The whole text is proven to be JSON.
+///
+/// # Errors
+/// `malformed-json` or `too-deep`: the text is no JSON.
+pub fn member<'j>(json: &'j str, name: &str) -> Result<Option<&'j str>, Failure> {
+    find(json, name).map_err(|refusal| *refusal)
+}
+
+fn find<'j>(json: &'j str, name: &str) -> Result<Option<&'j str>, Refusal> {
+    let (mut tokens, mut buffer, mut found) = (Tokens::new(json), String::new(), None);
+    if tokens.take(b'{') {
+        let mut open = !tokens.take(b'}');
+        while open {
+            let named = tokens.string(&mut buffer)?.as_str() == name;
+            tokens.expect(b':', "`:`")?;
+            tokens.peek();
+            let start = tokens.at();
+            tokens.skip(1, &mut buffer)?;
+            found = if named { Some(&json[start..tokens.at()]) } else { found };
+            open = tokens.more(b'}', "`,` or `}`")?;
+        }
+    } else {
+        tokens.skip(0, &mut buffer)?;
+        found = Some(json);
+    }
+    match tokens.peek() {
+        None => Ok(found),
+        Some(_) => Err(tokens.malformed("the end")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +91,17 @@ mod tests {
         }
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         assert_eq!(elements(&deep, 10).unwrap_err().code, "too-deep");
+    }
+
+    #[test]
+    fn a_member_keeps_its_bytes() {
+        let json = " {\"a\" : {\"b\": 1}, \"b\" :\n1.50e3, \"\\u0063\": [ ], \"a\": null } ";
+        let found = ["a", "b", "c", "d"].map(|name| member(json, name).unwrap());
+        assert_eq!(found, [Some("null"), Some("1.50e3"), Some("[ ]"), None]);
+        assert_eq!((member("{}", "a").unwrap(), member(" 7 ", "a").unwrap()), (None, Some(" 7 ")));
+        for text in ["", "{", "{\"a\":1", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "{\"a\":1} 2", "01"] {
+            assert_eq!(member(text, "a").unwrap_err().code, "malformed-json", "{text}");
+        }
     }
 
     #[test]

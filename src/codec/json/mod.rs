@@ -15,7 +15,7 @@ mod write;
 mod tests;
 
 pub use compile::JsonOptions;
-pub use elements::elements;
+pub use elements::{elements, member};
 pub use read::{JsonReader, JsonStats};
 pub use union::ambiguous_union;
 pub use write::JsonWriter;
