@@ -4,8 +4,9 @@ use crate::table_support::{Batch, Db, V, claim, destination, on_both, route, t, 
 use pointsman::{
     config::{OnConflict, TableDestination},
     destination::table::Tables,
-    failure::{Cause, Remedy},
-    record::Positions,
+    failure::{Cause, Failure, Remedy, Stage},
+    record::{OwnedRecord, Positions},
+    route::Verdict,
 };
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ on_both! {
     a_row_refused_for_no_reason_of_its_class_is_the_records_fault_only_among_others
     a_table_that_is_gone_is_waited_for
     most_rows_refused_still_ends
+    a_letter_of_a_time_that_the_database_has_not_is_kept_without_it
 }
 
 const ITEM: [(&str, &str); 4] = [
@@ -291,4 +293,22 @@ fn most_rows_refused_still_ends(db: Db) {
     let tally = batch.deliver(&mut tables, &targets).unwrap();
     assert_eq!((tally.total().delivered, tally.total().dead_lettered), (200, 400));
     assert_eq!(db.count("items"), 200);
+}
+
+/// A producer that writes microseconds as CreateTime, and one whose clock is far before Christ.
+fn a_letter_of_a_time_that_the_database_has_not_is_kept_without_it(db: Db) {
+    make(&db);
+    let (mut tables, targets) = open(&db, [destination("items", &["id"], &ITEM)]);
+    let dead =
+        || Verdict::Dead { case: None, failure: Box::new(Failure::new(Stage::Decode, "truncated", "cut short")) };
+    let mut batch = Batch::default();
+    for (offset, millis) in [1_700_000_000_000_000, -1_000_000_000_000_000, 1_700_000_000_000].into_iter().enumerate() {
+        let offset = offset as i64;
+        let record = OwnedRecord::new("t", 0, offset).value("v").timestamp(millis);
+        batch.push(record, dead(), t(0), offset);
+    }
+    let tally = batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(tally.total().dead_lettered, 3);
+    let with_time = "SELECT CAST(\"offset\" AS TEXT) FROM letters WHERE \"timestamp\" IS NOT NULL";
+    assert_eq!((db.count("letters"), db.texts(with_time).join(" ")), (3, "2".to_owned()));
 }

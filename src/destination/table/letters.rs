@@ -39,6 +39,9 @@ const COLUMNS: [(&str, Shape); 17] = [
     ("headers", Shape::Json),
 ];
 
+/// The years 0 to 9999, in milliseconds, which every database keeps: a producer may write anything as a record's timestamp.
+const TIMES: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
+
 /// Where letters go.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
@@ -188,7 +191,7 @@ fn stop(letter: &Letter<'_>) -> Setback {
 
 fn row<'a>(letter: &Letter<'a>) -> Vec<Cell<'a>> {
     let (r, failure) = (&letter.record, letter.failure);
-    let instant = |millis: i64| millis.checked_mul(1000).map_or(Cell::Null, Cell::Instant);
+    let instant = |millis: i64| if TIMES.contains(&millis) { Cell::Instant(millis * 1000) } else { Cell::Null };
     let headers = headers::encode(r.headers.iter().map(|h| (h.name, h.value)));
     vec![
         text(letter.route),
