@@ -312,3 +312,24 @@ fn a_letter_of_a_time_that_the_database_has_not_is_kept_without_it(db: Db) {
     let with_time = "SELECT CAST(\"offset\" AS TEXT) FROM letters WHERE \"timestamp\" IS NOT NULL";
     assert_eq!((db.count("letters"), db.texts(with_time).join(" ")), (3, "2".to_owned()));
 }
+
+/// A schema that rolls back takes the whole transaction along, its positions' lock and all.
+#[test]
+fn a_rollback_made_by_the_schema_writes_nothing_twice_and_names_its_record() {
+    let db = Db::sqlite("own_rollback");
+    db.execute(
+        "CREATE TABLE events (id BIGINT, name TEXT NOT NULL);
+        CREATE TRIGGER no BEFORE INSERT ON events WHEN NEW.name = 'no' BEGIN SELECT RAISE(ROLLBACK, 'said no'); END",
+    );
+    let (mut tables, targets) = open(&db, [destination("events", &[], &[("id", "\"long\""), ("name", "\"string\"")])]);
+    let setbacks = until_delivered(&mut tables, |tables| {
+        let mut batch = Batch::default();
+        for id in 0..40 {
+            batch.record().row(0, &[V::Int(id), text(if id == 23 { "no" } else { "yes" })]);
+        }
+        batch.deliver(tables, &targets).map(|_| ())
+    });
+    assert!(setbacks > 0, "the transaction was gone");
+    assert_eq!((db.count("events"), db.count("(SELECT DISTINCT id FROM events) AS e")), (39, 39));
+    assert_eq!(letters(&db), ["23 row-refused "]);
+}

@@ -45,7 +45,7 @@ use link::Link;
 use pending::Pending;
 use positions::{Held, Owner, Stored};
 use refusals::{Class, Refusal};
-use rounds::{Rounds, Waits};
+use rounds::{Endings, Rounds, Waits};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -92,6 +92,7 @@ pub struct Tables {
     held: BTreeMap<Partition, Held>,
     transaction: Transaction,
     waits: Waits,
+    endings: Endings,
     /// Records of the next round.
     limit: usize,
 }
@@ -125,6 +126,7 @@ impl Tables {
             database: database.clone(),
             owner: Owner { cluster_id: route.cluster_id.clone(), group: route.group.clone() },
             waits: Waits::new(route.fk_wait),
+            endings: Endings::default(),
             route,
             kin: kin::of(&targets),
             targets,
@@ -207,7 +209,8 @@ impl Tables {
             }
         }
         let session = &mut *link.session;
-        let mut rounds = Rounds::new(session, &t.pending, &mut self.waits, &link.rejecting, &mut t.passed, place);
+        let (waits, endings) = (&mut self.waits, &mut self.endings);
+        let mut rounds = Rounds::new(session, &t.pending, waits, endings, &link.rejecting, &mut t.passed, place);
         let put = put(&mut rounds, t.pending.units.len(), &mut self.limit);
         let refused = std::mem::take(&mut rounds.refused);
         put?;
@@ -278,9 +281,13 @@ impl Tables {
 fn put(rounds: &mut Rounds<'_>, units: usize, limit: &mut usize) -> Result<(), Setback> {
     let mut next = 0;
     while next < units {
+        if rounds.refuse_ending(next)? {
+            next += 1;
+            continue;
+        }
         // Rounds of one size: no small one at the end.
         let left = units - next;
-        let end = next + left.div_ceil(left.div_ceil(*limit));
+        let end = rounds.endings.apart(rounds.pending, next, next + left.div_ceil(left.div_ceil(*limit)));
         let before = rounds.refused.len();
         let run = rounds.run(next..end);
         let many = rounds.refused.len() - before > (end - next) / 8;
@@ -409,6 +416,7 @@ impl Destination for Tables {
         }
         for (partition, held, next) in moves {
             self.waits.settled(&partition, next);
+            self.endings.settled(&partition, next);
             self.held.insert(partition, Held { next, ..held });
         }
         self.transaction = Transaction::default();

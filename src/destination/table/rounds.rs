@@ -48,11 +48,37 @@ impl Waits {
     }
 }
 
+/// Records at which the database ended the whole transaction (SQLite's `ON CONFLICT ROLLBACK` and `RAISE(ROLLBACK)` do):
+/// those of the round that it was are put one at a time by the next transaction, and the one that does it alone is refused
+/// by the one after that, without being put.
+#[derive(Debug, Default)]
+pub(super) struct Endings {
+    /// With the refusal where it is known to be this record's.
+    records: BTreeMap<(Partition, i64), Option<Refusal>>,
+}
+
+impl Endings {
+    /// Where a round from `next` to `end` has to end so that no such record is put beside others.
+    pub fn apart(&self, pending: &Pending, next: usize, end: usize) -> usize {
+        if self.records.is_empty() {
+            return end;
+        }
+        let noted = |unit: &usize| self.records.contains_key(&pending.origin(*unit));
+        if noted(&next) { next + 1 } else { (next..end).find(noted).unwrap_or(end) }
+    }
+
+    /// Records before this position are done with.
+    pub fn settled(&mut self, partition: &Partition, position: i64) {
+        self.records.retain(|(p, offset), _| p != partition || *offset >= position);
+    }
+}
+
 /// One run over pending units, inside a transaction.
 pub(super) struct Rounds<'a> {
     pub session: &'a mut dyn Session,
     pub pending: &'a Pending,
     pub waits: &'a mut Waits,
+    pub endings: &'a mut Endings,
     /// Names of the constraints on key columns whose rows are rejected when they are there already.
     pub rejecting: &'a HashSet<String>,
     /// Units that passed in this transaction.
@@ -71,6 +97,7 @@ impl<'a> Rounds<'a> {
         session: &'a mut dyn Session,
         pending: &'a Pending,
         waits: &'a mut Waits,
+        endings: &'a mut Endings,
         rejecting: &'a HashSet<String>,
         passed: &'a mut usize,
         place: &'a str,
@@ -79,6 +106,7 @@ impl<'a> Rounds<'a> {
             session,
             pending,
             waits,
+            endings,
             rejecting,
             passed,
             place,
@@ -207,9 +235,33 @@ impl<'a> Rounds<'a> {
             }
             Err(refusal) if refusal.class == Class::Environment => Err(refusal),
             Err(refusal) => {
-                self.session.run(&format!("ROLLBACK TO SAVEPOINT {PUT}; RELEASE SAVEPOINT {PUT}"))?;
-                Err(refusal)
+                let undone = self.session.run(&format!("ROLLBACK TO SAVEPOINT {PUT}; RELEASE SAVEPOINT {PUT}"));
+                match undone {
+                    Ok(()) => Err(refusal),
+                    Err(gone) if gone.class == Class::Environment => Err(gone),
+                    Err(gone) => Err(self.ended(units, refusal, &gone)),
+                }
             }
+        }
+    }
+
+    /// A refusal that took the transaction along: whatever was written before is gone, so nothing may follow in it.
+    fn ended(&mut self, units: Range<usize>, refusal: Refusal, gone: &Refusal) -> Refusal {
+        let text = format!("{}; the transaction ended with it: {}", refusal.text(), gone.text());
+        let alone = (units.len() == 1).then_some(refusal);
+        let origins = units.map(|unit| self.pending.origin(unit));
+        self.endings.records.extend(origins.map(|origin| (origin, alone.clone())));
+        Refusal::environment(text)
+    }
+
+    /// Refuses a record that is known to end any transaction that it is put in; false where it is not known to.
+    pub fn refuse_ending(&mut self, unit: usize) -> Result<bool, Setback> {
+        if self.endings.records.is_empty() {
+            return Ok(false);
+        }
+        match self.endings.records.get(&self.pending.origin(unit)).cloned().flatten() {
+            Some(refusal) => self.judge(unit, refusal).map(|()| true),
+            None => Ok(false),
         }
     }
 
