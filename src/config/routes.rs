@@ -101,7 +101,7 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> (Route
         workers: route.integer("workers", 1..=1024).unwrap_or(1) as u16,
         retry: retry(route),
         breaker: breaker(route),
-        commit_interval: route.duration("commit_interval").unwrap_or(Duration::from_millis(100)),
+        commit_interval: commit_interval(route),
         fk_wait: route.duration("fk_wait").unwrap_or(Duration::from_secs(30)),
     };
     (route, writes)
@@ -178,6 +178,24 @@ fn start(route: &Section<'_>) -> Option<Start> {
             None
         }
     }
+}
+
+/// Half of what a producer's transaction may take (`transaction.timeout.ms`), and far less than Postgres lets one idle: the
+/// other half is for the commit.
+const LONGEST_COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+
+fn commit_interval(route: &Section<'_>) -> Duration {
+    let interval = route.duration("commit_interval").unwrap_or(Duration::from_millis(100));
+    if interval > LONGEST_COMMIT_INTERVAL {
+        let place = route.value("commit_interval").map_or(route.place, |v| v.place);
+        let message = format!("`commit_interval` is {interval:?}, above {LONGEST_COMMIT_INTERVAL:?}");
+        route.cx.report(
+            Problem::error("out-of-range", place, message).help(
+                "a transaction stays open so long, and the brokers abort one of 10s: the route would never commit",
+            ),
+        );
+    }
+    interval
 }
 
 fn retry(route: &Section<'_>) -> Retry {
