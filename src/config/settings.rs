@@ -127,7 +127,9 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
     let value =
         section.require("url", "write `url = \"sqlite://data/NAME.db\"` or `url = \"postgres://host/NAME\"`")?;
     let url = text(cx, value)?;
-    if !is_open(&url) && !["sqlite:", "postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
+    if let Some(rest) = url.strip_prefix("sqlite:") {
+        check_sqlite(cx, rest, value.place);
+    } else if !is_open(&url) && !["postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
         let scheme = url.split("://").next().unwrap_or_default();
         cx.report(
             Problem::error(
@@ -148,12 +150,27 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
     })
 }
 
+/// `//` and a file. A database in memory is another one for each connection: no worker would find what another has stored.
+fn check_sqlite(cx: &Context<'_>, rest: &str, place: Place) {
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let message = if path.ends_with(":memory:") || parameters.split('&').any(|p| p == "mode=memory") {
+        "a SQLite database in memory keeps no rows and no positions"
+    } else if path == "//" || !path.starts_with("//") && !is_open(rest) {
+        "a SQLite database is a file"
+    } else {
+        return;
+    };
+    cx.report(
+        Problem::error("bad-url", place, message).help("write `sqlite://` and its path: `sqlite://data/NAME.db`"),
+    );
+}
+
 /// A SQLite file is relative to the file that names it, as every path is.
 fn from_file(cx: &Context<'_>, section: &Section<'_>, url: String) -> String {
     let Some((path, place)) = url.strip_prefix("sqlite://").zip(section.value("url").map(|v| v.place)) else {
         return url;
     };
-    if path.is_empty() || path.starts_with([':', '/', '?']) || is_open(path) {
+    if path.starts_with('/') || is_open(path) {
         return url;
     }
     format!("sqlite://{}", cx.relative(place, Path::new(path)).display())
