@@ -136,10 +136,18 @@ fn written(code: io::Result<u8>) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_shutdown_takes_a_day_at_most() {
+        let drain = |seconds| super::Cli::try_parse_from(["pointsman", "run", "--drain", seconds]);
+        assert!(drain("86400").is_ok());
+        assert!(drain("86401").unwrap_err().to_string().contains("0..=86400"));
+        assert!(drain("18446744073709551615").is_err());
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> (Route
         otherwise: otherwise.unwrap_or(Otherwise::DeadLetter),
         dlq: dlq.unwrap_or(Dlq::Stop),
         delivery: delivery(route, domain.as_ref()),
-        workers: route.integer("workers", 1..=1024).unwrap_or(1) as u16,
+        workers: route.integer("workers", 1..=64).unwrap_or(1) as u16,
         retry: retry(route),
         breaker: breaker(route),
         commit_interval: commit_interval(route),
