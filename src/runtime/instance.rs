@@ -87,14 +87,21 @@ fn lock_path(folder: &std::path::Path, app: &str, number: u32) -> PathBuf {
     folder.join(format!("pointsman-{app}-{number}.lock"))
 }
 
+/// As the kernel has it, which every system tells in the same way.
 fn host() -> String {
-    let told = env::var("HOSTNAME").ok().or_else(|| fs::read_to_string("/etc/hostname").ok());
-    told.map(|h| h.trim().to_owned()).filter(|h| !h.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_begins_with_the_hosts_whatever_variables_and_files_say() {
+        let told = std::process::Command::new("uname").arg("-n").output().unwrap();
+        let host = String::from_utf8(told.stdout).unwrap();
+        assert_eq!(super::host(), host.trim());
+    }
 
     #[test]
     fn two_processes_never_share_a_name_and_a_successor_finds_its_predecessors() {
