@@ -29,3 +29,29 @@ fn what_containers_mount_is_there() {
         }
     }
 }
+
+/// Two builds of one tag at a time, as bake does them, get in each other's way; a pull would fetch somebody else's image.
+#[test]
+fn one_service_builds_the_image_and_all_others_wait_for_it() {
+    let compose = compose();
+    let services = compose["services"].as_object().unwrap();
+    let ours: Vec<_> = services.iter().filter(|(_, s)| s["image"] == "pointsman").collect();
+    let builders: Vec<_> = ours.iter().filter(|(_, s)| s["build"].is_object()).map(|(name, _)| *name).collect();
+    assert_eq!(builders, ["registry"]);
+    let waits_for = |name: &str| services[name]["depends_on"].as_object().into_iter().flatten().map(|(other, _)| other);
+    for (name, service) in ours {
+        assert_eq!(service["pull_policy"], "never", "{name}");
+        let mut before = vec![name];
+        while let Some(next) = before.iter().flat_map(|n| waits_for(n)).find(|n| !before.contains(n)) {
+            before.push(next);
+        }
+        assert!(before.contains(&builders[0]), "{name} starts without waiting for {}", builders[0]);
+    }
+}
+
+#[test]
+fn postgres_is_not_healthy_while_its_image_still_makes_the_databases() {
+    let test = &compose()["services"]["postgres"]["healthcheck"]["test"];
+    let test: Vec<_> = test.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(test.windows(2).any(|w| w == ["--host", "127.0.0.1"]), "{test:?}");
+}
