@@ -38,6 +38,8 @@ fn actionlint_accepts_the_workflows() {
 #[test]
 fn systemd_accepts_the_unit_and_finds_it_well_confined() {
     let unit = fs::read_to_string(root().join("deploy/systemd/pointsman.service")).unwrap();
+    // RestartPreventExitStatus is of the main process: a check before it would fail and be started again for ever.
+    assert!(unit.contains("\nRestartPreventExitStatus=1 2\n") && !unit.contains("ExecStartPre="));
     // It wants the program to exist: ours does, elsewhere.
     let unit = unit.replace("/usr/local/bin/pointsman", env!("CARGO_BIN_EXE_pointsman"));
     let path = scratch("systemd").join("pointsman.service");
