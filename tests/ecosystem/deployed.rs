@@ -4,6 +4,7 @@ use crate::{
     shipped::root,
     tools::{debian, go, installed, python, run},
 };
+use pointsman::config;
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 const KUBERNETES: &str = "1.30.0";
@@ -70,6 +71,61 @@ fn rendered(name: &str, settings: &[&str]) -> (std::path::PathBuf, String) {
     (path, text)
 }
 
+/// What README.md gives `helm install`, rendered: the shipped project.
+fn as_in_the_readme() -> serde_json::Value {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, after) = readme.split_once("\nhelm install ").unwrap();
+    let arguments = after.split_once("\n```").unwrap().0;
+    let command = format!("'{}' template --kube-version {KUBERNETES} {arguments}", helm().get_program().display());
+    let text = run(Command::new("sh").args(["-c", &command]).current_dir(root()));
+    let path = scratch("helm").join("readme.yaml");
+    fs::write(&path, &text).unwrap();
+    manifests(&path)
+}
+
+/// As Python's reader of YAML has them: what Kubernetes would see.
+fn manifests(path: &Path) -> serde_json::Value {
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let python = python(&["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]).join("python");
+    serde_json::from_str(&run(Command::new(python).args(["-c", script]).arg(path))).unwrap()
+}
+
+fn of(manifests: &serde_json::Value, kind: &str) -> serde_json::Value {
+    manifests.as_array().unwrap().iter().find(|m| m["kind"] == kind).unwrap().clone()
+}
+
+/// The folder /etc/pointsman of a pod, by the items of its volume, is a project that `check` accepts.
+#[test]
+fn the_readmes_command_brings_a_whole_project_into_the_pod() {
+    let manifests = as_in_the_readme();
+    let data = &of(&manifests, "ConfigMap")["data"];
+    let pod = &of(&manifests, "StatefulSet")["spec"]["template"]["spec"];
+    let volume = pod["volumes"].as_array().unwrap().iter().find(|v| v["name"] == "project").unwrap();
+    let folder = scratch("helm-project");
+    fs::remove_dir_all(&folder).unwrap();
+    for item in volume["configMap"]["items"].as_array().unwrap() {
+        let file = folder.join(item["path"].as_str().unwrap());
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, data[item["key"].as_str().unwrap()].as_str().unwrap()).unwrap();
+    }
+    let said = run(Command::new(env!("CARGO_BIN_EXE_pointsman")).arg("check").current_dir(&folder));
+    let shipped = run(Command::new(env!("CARGO_BIN_EXE_pointsman")).arg("check").current_dir(root()));
+    assert_eq!(said, shipped);
+}
+
+/// README.md's formula, on the shipped project.
+#[test]
+fn the_charts_memory_is_enough_for_the_shipped_project() {
+    let loaded = config::load(&root().join("routes.toml"), config::Options::default()).unwrap();
+    let plan = loaded.plan.unwrap();
+    let workers: usize = plan.routes.iter().map(|r| usize::from(r.workers)).sum();
+    let needed = 150 * workers + 128 * plan.collectors.len() + 128;
+    let set = of(&as_in_the_readme(), "StatefulSet");
+    let limit = &set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"];
+    let limit: usize = limit.as_str().unwrap().strip_suffix("Mi").unwrap().parse().unwrap();
+    assert!(limit >= needed, "{workers} workers may need {needed}Mi, and the limit is {limit}Mi");
+}
+
 /// With everything that the chart can do.
 fn whole() -> Vec<String> {
     let mut settings = Vec::new();
@@ -114,12 +170,8 @@ fn helm_and_kubernetes_accept_the_chart() {
 fn the_chart_carries_the_project_and_the_rules_as_they_are() {
     let settings = whole();
     let (path, _) = rendered("contents", &settings.iter().map(String::as_str).collect::<Vec<_>>());
-    // Python's reader of YAML: what Kubernetes would see.
-    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let python = python(&["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]).join("python");
-    let manifests: serde_json::Value =
-        serde_json::from_str(&run(Command::new(python).args(["-c", script]).arg(path))).unwrap();
-    let of = |kind: &str| manifests.as_array().unwrap().iter().find(|m| m["kind"] == kind).unwrap().clone();
+    let manifests = manifests(&path);
+    let of = |kind: &str| of(&manifests, kind);
     let files = &of("ConfigMap")["data"];
     for (key, path) in [("routes.toml", "routes.toml"), ("schemas__shop__Event.avsc", "schemas/shop/Event.avsc")] {
         let text = fs::read_to_string(root().join(path)).unwrap();
@@ -132,6 +184,8 @@ fn the_chart_carries_the_project_and_the_rules_as_they_are() {
     let pod = &of("StatefulSet")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["args"], serde_json::json!(["run", "--drain=25", "--only", "stored-events"]));
     assert_eq!(pod["terminationGracePeriodSeconds"], 35, "longer than a drain may take");
+    // A pod that waits for its environment is not ready, and keeps no other from starting.
+    assert_eq!(of("StatefulSet")["spec"]["podManagementPolicy"], "Parallel");
 }
 
 fn kinds(manifests: &str) -> BTreeMap<String, usize> {

@@ -50,7 +50,7 @@ resources:
   {{- toYaml .Values.resources | nindent 2 }}
 volumeMounts:
   - { name: tmp, mountPath: /tmp }
-  {{- if or .Values.project.files .Values.project.configMap }}
+  {{- if .Values.project.files }}
   - { name: project, mountPath: /etc/pointsman, readOnly: true }
   {{- end }}
   {{- if .Values.secrets.files }}
