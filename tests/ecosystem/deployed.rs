@@ -29,10 +29,31 @@ fn shellcheck_accepts_the_scripts() {
 
 #[test]
 fn actionlint_accepts_the_workflows() {
-    let actionlint = go("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.7");
+    let actionlint = go("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12");
     let workflows = fs::read_dir(root().join(".github/workflows")).unwrap().map(|e| e.unwrap().path());
     let shellcheck = debian("shellcheck", "shellcheck");
     run(Command::new(actionlint).arg("-no-color").arg(format!("-shellcheck={}", shellcheck.display())).args(workflows));
+}
+
+/// The steps of release.yml that name the image, carried out for a tag as GitHub would, and the image that the chart asks for.
+#[test]
+fn a_release_pushes_the_image_that_the_chart_asks_for() {
+    let workflow = manifests(&root().join(".github/workflows/release.yml"));
+    let (_, chart) = rendered("image", &[]);
+    for job in ["image", "manifest"] {
+        let steps = workflow[0]["jobs"][job]["steps"].as_array().unwrap();
+        let names = steps.iter().find(|s| s["name"] == "Names").unwrap()["run"].as_str().unwrap();
+        let told = scratch("release").join(job);
+        fs::write(&told, "").unwrap();
+        let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
+        run(Command::new("bash")
+            .args(["-e", "-c", names])
+            .envs([("IMAGE", "pointsman"), ("GITHUB_REF_NAME", &tag)])
+            .env("GITHUB_ENV", &told));
+        let told = fs::read_to_string(&told).unwrap();
+        let image = told.trim_end().strip_prefix("TAG=").unwrap();
+        assert!(chart.contains(&format!("image: \"{image}\"")), "{job} makes {image}");
+    }
 }
 
 /// systemd's own judgement, with the unit's program where the unit looks for it.
