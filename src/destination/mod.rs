@@ -32,8 +32,8 @@ pub enum Begin {
 pub type TopicInfos = BTreeMap<String, TopicInfo>;
 
 /// One worker's way to its destinations. Every call is made by the deliverer thread, in this order:
-/// claim, then any number of (write…, settle, commit); abort at any time, after which only claim follows. Nothing is
-/// open when it is asked what is stored.
+/// claim, then any number of (write…, settle, commit); abort at any time, after which only claim follows; tend at any
+/// time. Nothing is open when it is asked what is stored.
 pub trait Destination: Send {
     /// Takes the positions of newly assigned partitions under a new owner's epoch. A partition without a position
     /// gets its start, which is stored before this returns.
@@ -67,6 +67,15 @@ pub trait Destination: Send {
     /// The environment's, or [`crate::failure::Cause::Fenced`] when another owner holds a partition: nothing is committed.
     /// A commit whose answer was lost is looked up before this returns.
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback>;
+
+    /// Does what is owed beside the records: relays dead letters that are committed. Called after every order, before its
+    /// answer, and about once a second while there is none.
+    ///
+    /// # Errors
+    /// The environment's, where the route cannot go on without it; the caller aborts. What was committed stands.
+    fn tend(&mut self) -> Result<(), Setback> {
+        Ok(())
+    }
 
     /// Throws the open transaction away, and remembers beside the positions that the breaker stopped the route under this
     /// configuration: a claim finds it, and stands.

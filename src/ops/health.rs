@@ -32,7 +32,7 @@ fn route(r: &RouteView, now: Timestamp) -> Value {
         "records": { "delivered": r.counts.delivered, "filtered": r.counts.filtered, "dead_lettered": r.counts.dead_lettered },
         "lag_records": r.lag.values().sum::<u64>(),
         "oldest_unprocessed_seconds": r.oldest_unprocessed(now),
-        "outbox_records": r.outbox,
+        "outbox_records": r.outbox(),
         "buffered_bytes": r.buffered_bytes(),
         "waits_for": r.awaited().filter(|_| waits(r)).map(|a| json!({ "what": a.what, "since": a.since.to_string() })),
         "last_setback": r.setback.as_ref().map(|s| json!({

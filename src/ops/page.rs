@@ -52,7 +52,7 @@ fn row(page: &mut String, r: &RouteView, now: Timestamp) {
         counts.dead_lettered,
         r.lag.values().sum::<u64>(),
         r.oldest_unprocessed(now),
-        r.outbox,
+        r.outbox(),
     );
 }
 

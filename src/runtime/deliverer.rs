@@ -9,8 +9,11 @@ use crate::{
     record::{Partition, Positions},
     route::{Program, Writer},
 };
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
+
+/// How long without an order until the destination is tended.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Work for the deliverer, of one attempt of the worker's: orders of an earlier attempt are skipped.
 #[derive(Debug)]
@@ -101,23 +104,41 @@ pub struct Deliverer {
 impl Deliverer {
     /// Runs until the worker hangs up.
     pub fn run(mut self, orders: &Receiver<Order>) {
-        for Order { attempt, what } in orders {
-            if attempt != self.attempt {
-                self.attempt = attempt;
-                self.failed = false;
-            }
-            if self.failed && !matches!(what, Task::Abort) {
+        loop {
+            let task = match orders.recv_timeout(IDLE) {
+                Ok(Order { attempt, what }) => {
+                    if attempt != self.attempt {
+                        self.attempt = attempt;
+                        self.failed = false;
+                    }
+                    Some(what)
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.failed && !matches!(task, Some(Task::Abort)) {
                 continue;
             }
-            match self.carry_out(what) {
+            let answer = task.map_or(Ok(None), |task| self.carry_out(task));
+            // Before the answer: a partition that is given up after it goes with its letters relayed.
+            let tended = match &mut self.destination {
+                Some(destination) if answer.is_ok() => destination.tend(),
+                _ => Ok(()),
+            };
+            match answer {
                 Ok(Some(answer)) => self.report(answer),
                 Ok(None) => {}
-                Err(setback) => {
-                    self.failed = true;
-                    self.report(Answer::Failed(setback));
-                }
+                Err(setback) => self.fail(setback),
+            }
+            if let Err(setback) = tended {
+                self.fail(setback);
             }
         }
+    }
+
+    fn fail(&mut self, setback: Setback) {
+        self.failed = true;
+        self.report(Answer::Failed(setback));
     }
 
     fn report(&self, what: Answer) {

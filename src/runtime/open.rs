@@ -192,7 +192,7 @@ impl Opener for RouteOpener {
                     let kafka = fitted(&self.setting.plan.kafka, facts.values());
                     let producer = Producer::idempotent(&Settings::new(&kafka, CLIENT_ID), Reports::All)?;
                     let partitions = facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect();
-                    Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone()))
+                    Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone(), self.number))
                 }
             }
             None => Box::new(self.to_topics(&program, facts)?),

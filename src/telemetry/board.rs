@@ -97,6 +97,8 @@ pub(super) struct WorkerView {
     /// Timestamp (milliseconds since the epoch) of the oldest record that was read and is not committed.
     pub(super) oldest: Option<i64>,
     pub(super) buffered_bytes: u64,
+    /// Dead letters that are committed and not yet relayed.
+    pub(super) outbox: u64,
 }
 
 /// A route as it stands.
@@ -117,8 +119,6 @@ pub struct RouteView {
     pub rule_warnings: BTreeMap<String, u64>,
     /// Records behind the end, for each partition that this process holds.
     pub lag: BTreeMap<(Arc<str>, i32), u64>,
-    /// Dead letters that are committed and not yet relayed.
-    pub outbox: u64,
 }
 
 impl RouteView {
@@ -134,7 +134,6 @@ impl RouteView {
             failures: BTreeMap::new(),
             rule_warnings: BTreeMap::new(),
             lag: BTreeMap::new(),
-            outbox: 0,
         }
     }
 
@@ -160,6 +159,11 @@ impl RouteView {
 
     pub fn buffered_bytes(&self) -> u64 {
         self.workers.values().map(|w| w.buffered_bytes).sum()
+    }
+
+    /// Dead letters that are committed and not yet relayed.
+    pub fn outbox(&self) -> u64 {
+        self.workers.values().map(|w| w.outbox).sum()
     }
 
     /// Seconds since the timestamp of the oldest record that was read and is not committed; 0 where there is none.

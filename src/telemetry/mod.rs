@@ -121,7 +121,7 @@ fn write_gauges(gauges: &Gauges, view: &RouteView, now: Timestamp) {
         gauges.set("pointsman_lag_records", labels, *records as f64);
     }
     gauges.set("pointsman_oldest_unprocessed_seconds", vec![route()], view.oldest_unprocessed(now));
-    gauges.set("pointsman_outbox_records", vec![route()], view.outbox as f64);
+    gauges.set("pointsman_outbox_records", vec![route()], view.outbox() as f64);
     gauges.set("pointsman_buffered_bytes", vec![route()], view.buffered_bytes() as f64);
 }
 
@@ -229,6 +229,16 @@ mod tests {
         worker.holds(None, 0);
         let view = &telemetry.board()[0];
         assert_eq!((view.oldest_unprocessed(now), view.buffered_bytes()), (0.0, 0));
+    }
+
+    #[test]
+    fn letters_that_wait_are_counted_over_all_workers() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("r", &[""]);
+        let _workers = [route.worker(0), route.worker(1)];
+        route.outbox(0, 1200);
+        route.outbox(1, 0);
+        page_of(&[r#"pointsman_outbox_records{route="r"} 1200"#], &telemetry.render());
     }
 
     #[test]

@@ -246,9 +246,11 @@ impl RouteTelemetry {
         self.unknown_fields.increment(fields);
     }
 
-    /// Dead letters that are committed and wait to be relayed.
-    pub fn outbox(&self, records: u64) {
-        lock(&self.view).outbox = records;
+    /// Dead letters of this worker's partitions that are committed and wait to be relayed.
+    pub fn outbox(&self, worker: usize, records: u64) {
+        if let Some(worker) = lock(&self.view).workers.get_mut(&worker) {
+            worker.outbox = records;
+        }
     }
 
     /// The topic no longer holds a stored position. `skipped` records are passed over where the route goes on;

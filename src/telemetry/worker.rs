@@ -40,7 +40,8 @@ struct Pending {
 impl WorkerTelemetry {
     pub(super) fn new(route: Arc<RouteTelemetry>, number: usize) -> Self {
         let worker = WorkerTelemetry { route, number, pending: None, waiting: None };
-        let view = WorkerView { state: State::Starting, since: Timestamp::now(), oldest: None, buffered_bytes: 0 };
+        let (state, since) = (State::Starting, Timestamp::now());
+        let view = WorkerView { state, since, oldest: None, buffered_bytes: 0, outbox: 0 };
         lock(&worker.route.view).workers.insert(number, view);
         worker
     }

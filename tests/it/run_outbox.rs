@@ -1,6 +1,11 @@
 //! Dead letters of a table that are bound for a topic.
 
-use crate::harness::{Database, Project, create_topic, head, message, produce, read_topic, unique};
+use crate::harness::{
+    Database, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic, unique, wait_until,
+};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(90);
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"outbox","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -37,4 +42,62 @@ fn a_tables_dead_letters_reach_their_topic_and_leave_the_outbox() {
     // Nothing is left to do, and nothing is sent again.
     project.run(&["run", "--until-caught-up"]).ok();
     assert_eq!(read_topic(&dlq).len(), 2);
+}
+
+/// A route to a table of one partition, and its topic of dead letters. Uncompressed: a letter is as large for the broker
+/// as it looks.
+fn to_topic(app: &str, database: &Database, settings: &[(&str, &str)]) -> Project {
+    create_topic(&format!("{app}_in"), 1, &[]);
+    create_topic(&format!("{app}_dlq"), 1, settings);
+    database.execute("CREATE TABLE events (id BIGINT PRIMARY KEY)");
+    Project::new(&format!(
+        "{}[kafka.producer]\n\"compression.type\" = \"none\"\n\
+         \"topic.metadata.refresh.interval.ms\" = \"500\"\n[databases.shop]\nurl = \"{}\"\n\
+         [routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"outbox.Event\"\ndlq = \"{app}_dlq\"\n\
+         destination = {{ database = \"shop\", table = \"events\", key_columns = [\"id\"] }}\n",
+        head(app),
+        database.url
+    ))
+    .file("schemas/event.avsc", SCHEMA)
+}
+
+#[test]
+fn a_letter_that_its_topic_refuses_is_named_and_the_others_are_sent_once() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let (input, dlq) = (format!("{app}_in"), format!("{app}_dlq"));
+    let project = to_topic(&app, &database, &[("max.message.bytes", "4000")]);
+    let length = |i: usize| if i == 20 { 10_000 } else { 100 };
+    produce(&input, (0..40).map(|i| message(i.to_string(), "x".repeat(length(i)))));
+    for _ in 0..2 {
+        let finished = project.run(&["run", "--until-caught-up"]);
+        assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+        assert!(finished.stderr.contains(&format!("{input}/0 offset 20")), "{}", finished.stderr);
+        assert!(finished.stderr.contains("raise its max.message.bytes"), "{}", finished.stderr);
+        assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (39, 1), "{}", finished.stderr);
+    }
+    alter_topic(&dlq, &[("max.message.bytes", "100000")]);
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (40, 0));
+}
+
+/// Their topic is gone for a while.
+#[test]
+fn letters_that_had_to_wait_are_sent_once_and_without_another_record() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let (input, dlq) = (format!("{app}_in"), format!("{app}_dlq"));
+    let project = to_topic(&app, &database, &[]);
+    let run = project.spawn(&["run"]);
+    produce(&input, [message("1", r#"{"id":1}"#)]);
+    wait_until("it flows", PATIENCE, || database.count("events") == 1);
+    delete_topic(&dlq);
+    produce(&input, (0..3).map(|i| message(i.to_string(), "not json")));
+    wait_until("the letters wait", PATIENCE, || run.stderr().contains("records are not acknowledged within"));
+    produce(&input, [message("3", "not json"), message("2", r#"{"id":2}"#)]);
+    wait_until("records flow on", PATIENCE, || database.count("events") == 2);
+    assert_eq!(database.count("pointsman_outbox"), 4, "{}", run.stderr());
+    create_topic(&dlq, 1, &[]);
+    wait_until("the letters are relayed", PATIENCE, || database.count("pointsman_outbox") == 0);
+    assert_eq!(read_topic(&dlq).len(), 4, "{}", run.stderr());
+    run.signal("TERM");
+    run.wait().ok();
 }

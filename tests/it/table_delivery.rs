@@ -180,6 +180,7 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     assert_eq!(letter.value.as_deref(), Some(&b"value 2"[..]));
     assert_eq!(letter.headers[0], (b"h".to_vec(), Some(b"\xff".to_vec())));
     assert!(letter.headers.contains(&(b"pointsman.code".to_vec(), Some(b"truncated".to_vec()))));
+    assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), 2);
     tables.outbox_delete(&[taken[0].id]).unwrap();
     assert_eq!(tables.outbox_take(&[t(0)], 10).unwrap(), taken[1..]);
     assert_eq!(tables.outbox_take(&[t(0)], 0).unwrap(), []);

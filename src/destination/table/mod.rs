@@ -148,11 +148,23 @@ impl Tables {
         outbox::take(&mut *link.session, &self.owner, partitions, limit).map_err(|r| r.setback(place))
     }
 
+    /// How many dead letters of these partitions are bound for a topic.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<usize, Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        outbox::count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
+    }
+
     /// Deletes letters that their topic has acknowledged. Outside of a transaction.
     ///
     /// # Errors
     /// The environment's.
     pub fn outbox_delete(&mut self, ids: &[i64]) -> Result<(), Setback> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         let session = &mut *link.session;
         let deleted = session.begin().and_then(|()| outbox::delete(session, ids)).and_then(|()| session.commit());

@@ -108,8 +108,32 @@ pub(super) fn take(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let mut values = vec![Value::Text(owner.cluster_id.clone()), Value::Text(owner.group.clone())];
+    let (of_ours, mut values) = of(owner, partitions);
     values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let sql = format!(
+        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers {of_ours}
+        ORDER BY id LIMIT ${}",
+        values.len()
+    );
+    let rows = session.fetch(&sql, &values)?;
+    rows.into_iter()
+        .map(|row| bound(row).ok_or_else(|| Refusal::environment(format!("{TABLE}: a row that is none of ours"))))
+        .collect()
+}
+
+/// How many letters of these partitions the group has.
+pub(super) fn count(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -> Result<usize, Refusal> {
+    if partitions.is_empty() {
+        return Ok(0);
+    }
+    let (of_ours, values) = of(owner, partitions);
+    let rows = session.fetch(&format!("SELECT count(*) {of_ours}"), &values)?;
+    Ok(rows.into_iter().flatten().next().map_or(0, |n| usize::try_from(n.int()).unwrap_or(0)))
+}
+
+/// The group's letters of these partitions: the end of a query, and its values.
+fn of(owner: &Owner, partitions: &[Partition]) -> (String, Vec<Value>) {
+    let mut values = vec![Value::Text(owner.cluster_id.clone()), Value::Text(owner.group.clone())];
     let mut list = Vec::new();
     for p in partitions {
         values.push(Value::Text(p.topic.to_string()));
@@ -117,15 +141,10 @@ pub(super) fn take(
         list.push(format!("(CAST(${} AS TEXT), CAST(${} AS BIGINT))", values.len() - 1, values.len()));
     }
     let sql = format!(
-        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers FROM {TABLE}
-        WHERE cluster_id = $1 AND consumer_group = $2 AND (topic, \"partition\") IN (VALUES {})
-        ORDER BY id LIMIT $3",
+        "FROM {TABLE} WHERE cluster_id = $1 AND consumer_group = $2 AND (topic, \"partition\") IN (VALUES {})",
         list.join(", ")
     );
-    let rows = session.fetch(&sql, &values)?;
-    rows.into_iter()
-        .map(|row| bound(row).ok_or_else(|| Refusal::environment(format!("{TABLE}: a row that is none of ours"))))
-        .collect()
+    (sql, values)
 }
 
 pub(super) fn delete(session: &mut dyn Session, ids: &[i64]) -> Result<(), Refusal> {

@@ -1,23 +1,37 @@
 //! Dead letters of tables that are bound for a topic: taken out of the outbox once their transaction stands.
 //!
-//! A letter is deleted after its topic has acknowledged it, so none is lost. After a crash in between the same letter
-//! may stand twice in the topic, with the same origin headers.
+//! A letter is deleted after its topic has acknowledged it, so none is lost. After a crash in between, or where the topic
+//! took a letter and its answer did not come in time, the same letter may stand twice in it, with the same origin headers.
 
 use super::{Bound, Tables};
 use crate::{
-    destination::{Destination, Start, Tally, Ticket, TopicInfos, Work},
-    failure::{Cause, Setback},
-    kafka::{NotTaken, Outgoing, Producer},
+    destination::{
+        Destination, Start, Tally, Ticket, TopicInfos, Work,
+        topic::{is_of_record, letter_refused},
+    },
+    failure::Setback,
+    kafka::{Fault, Kind, NotTaken, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Letters relayed at a time.
 const ROUND: usize = 1_000;
 
-/// How long their acknowledgements may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long their acknowledgements may take. A drain waits for longer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long after a relay that failed the next one is tried: meanwhile records flow.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How long the reports of letters that were purged may take; they need no broker.
+const PURGING: Duration = Duration::from_secs(1);
 
 /// Tables whose dead letters go to a topic.
 pub struct Relayed {
@@ -26,37 +40,110 @@ pub struct Relayed {
     /// Partitions of each topic that letters are bound for.
     partitions: HashMap<String, i32>,
     telemetry: Arc<RouteTelemetry>,
+    /// The worker's number on the board.
+    worker: usize,
+    /// Whose letters are ours to relay; none between a failure and the next claim.
     claimed: Vec<Partition>,
     /// Whether the outbox may hold letters of ours.
     owed: bool,
+    /// Whether a transaction is open: its letters are not committed.
+    open: bool,
+    /// When to try again after a relay that failed.
+    again: Option<Instant>,
+}
+
+/// What the topics said of a round's letters, by their places in it.
+#[derive(Default)]
+struct Heard {
+    taken: Vec<usize>,
+    refused: Vec<(usize, Fault)>,
+}
+
+impl Heard {
+    fn listen(&mut self) -> impl FnMut(usize, Result<(), Fault>) {
+        |tag, report| match report {
+            Ok(()) => self.taken.push(tag),
+            Err(fault) => self.refused.push((tag, fault)),
+        }
+    }
 }
 
 impl Relayed {
+    /// `worker` is the number under which the board counts the letters that wait.
     pub fn new(
         tables: Tables,
         producer: Producer,
         partitions: HashMap<String, i32>,
         telemetry: Arc<RouteTelemetry>,
+        worker: usize,
     ) -> Relayed {
-        Relayed { tables, producer, partitions, telemetry, claimed: Vec::new(), owed: true }
+        let claimed = Vec::new();
+        Relayed { tables, producer, partitions, telemetry, worker, claimed, owed: true, open: false, again: None }
     }
 
+    /// Relays what is owed, and deletes what its topic has acknowledged, whatever became of the rest.
     fn relay(&mut self) -> Result<(), Setback> {
-        while self.owed && !self.claimed.is_empty() {
+        let mut waiting = None;
+        while self.owed {
             let letters = self.tables.outbox_take(&self.claimed, ROUND)?;
-            self.telemetry.outbox(letters.len() as u64);
-            self.send(&letters)?;
-            let ids: Vec<i64> = letters.iter().map(|l| l.id).collect();
+            let all = letters.len() < ROUND;
+            let count = match waiting {
+                _ if all => letters.len(),
+                Some(counted) => counted,
+                None => self.tables.outbox_count(&self.claimed)?,
+            };
+            self.telemetry.outbox(self.worker, count as u64);
+            let mut heard = Heard::default();
+            let sent = self.send_all(&letters, &mut heard);
+            if sent.is_err() {
+                // What stays in the producer would be sent beside the next relay's.
+                self.producer.purge();
+                let _ = self.producer.flush(PURGING, heard.listen());
+            }
+            let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
             self.tables.outbox_delete(&ids)?;
-            self.owed = letters.len() == ROUND;
+            let left = count.saturating_sub(ids.len());
+            self.telemetry.outbox(self.worker, left as u64);
+            waiting = Some(left);
+            if let Err(fault) = sent {
+                return self.failed(fault);
+            }
+            self.owed = !all;
+            if let Some((place, fault)) = heard.refused.first() {
+                // Only a person helps; the next claim looks again.
+                self.owed = false;
+                let letter = &letters[*place];
+                return Err(letter_refused(&(letter.origin.clone(), letter.offset), fault));
+            }
         }
-        self.telemetry.outbox(0);
         Ok(())
     }
 
-    fn send(&mut self, letters: &[Bound]) -> Result<(), Setback> {
-        let mut refused = None;
-        for (tag, letter) in letters.iter().enumerate() {
+    /// The letters wait, and records flow on: unless only a new producer helps.
+    fn failed(&mut self, fault: Fault) -> Result<(), Setback> {
+        self.again = Some(Instant::now() + PAUSE);
+        if fault.kind == Kind::Fatal {
+            return Err(fault.into());
+        }
+        tracing::warn!(route = self.telemetry.name(), "dead letters wait in pointsman_outbox: {fault}");
+        Ok(())
+    }
+
+    /// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
+    fn send_all(&mut self, letters: &[Bound], heard: &mut Heard) -> Result<(), Fault> {
+        self.send(letters, 0..letters.len(), heard)?;
+        for (place, _) in std::mem::take(&mut heard.refused) {
+            self.send(letters, place..place + 1, heard)?;
+        }
+        Ok(())
+    }
+
+    /// Sends some of these letters, and waits until each is acknowledged or refused.
+    ///
+    /// # Errors
+    /// No answer in time, or one that says nothing of the letters themselves.
+    fn send(&mut self, letters: &[Bound], places: Range<usize>, heard: &mut Heard) -> Result<(), Fault> {
+        for (tag, letter) in letters.iter().enumerate().take(places.end).skip(places.start) {
             let headers: Vec<Header<'_>> =
                 letter.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
             // Its source's partition where the topic has it, else its key decides.
@@ -74,36 +161,32 @@ impl Relayed {
                 match self.producer.produce(&record) {
                     Ok(()) => break,
                     Err(NotTaken::QueueFull) => {
-                        self.producer.reports(Duration::from_millis(10), |_, report| {
-                            refused = report.err().or(refused.take())
-                        })?;
+                        self.producer.reports(Duration::from_millis(10), heard.listen())?;
                     }
-                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(fault.into()),
+                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(fault),
                 }
             }
         }
-        self.producer.flush(DEADLINE, |_, report| refused = report.err().or(refused.take()))?;
-        match refused {
+        self.producer.flush(DEADLINE, heard.listen())?;
+        match heard.refused.iter().find(|(_, fault)| !is_of_record(fault)) {
+            Some((_, fault)) => Err(fault.clone()),
             None => Ok(()),
-            Some(fault) => {
-                Err(Setback::retry(Cause::Broker, format!("dead letters wait in pointsman_outbox: {fault}")))
-            }
         }
     }
 }
 
 impl Destination for Relayed {
     fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
+        self.claimed.clear();
         let positions = self.tables.claim(partitions, topics, start)?;
         self.claimed = partitions.to_vec();
+        self.open = false;
         // What a predecessor left.
         self.owed = true;
-        self.relay()?;
         Ok(positions)
     }
 
     fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
-        self.relay()?;
         let mut stored = self.tables.stored(partitions, topics)?;
         // Others' letters too: their owners relay them.
         for waiting in self.tables.outbox_take(partitions, ROUND)? {
@@ -113,6 +196,7 @@ impl Destination for Relayed {
     }
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
+        self.open = true;
         self.tables.write(work)
     }
 
@@ -125,11 +209,13 @@ impl Destination for Relayed {
 
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback> {
         self.tables.commit(ticket)?;
-        // The transaction stands whatever becomes of the relay: what waits is tried again after the next one.
-        if let Err(setback) = self.relay() {
-            tracing::warn!(route = self.telemetry.name(), "{setback}");
-        }
+        self.open = false;
         Ok(())
+    }
+
+    fn tend(&mut self) -> Result<(), Setback> {
+        let due = self.again.is_none_or(|again| again <= Instant::now());
+        if self.open || self.claimed.is_empty() || !due { Ok(()) } else { self.relay() }
     }
 
     fn trip(&mut self) -> Result<(), Setback> {
@@ -137,6 +223,7 @@ impl Destination for Relayed {
     }
 
     fn abort(&mut self) -> Result<(), Setback> {
+        self.claimed.clear();
         self.tables.abort()
     }
 }

@@ -12,7 +12,7 @@ mod facts;
 mod send;
 
 pub use facts::{TopicFacts, fitted, missing};
-pub use send::{is_of_record, record_size, refused_failure};
+pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
 use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
 use crate::{
@@ -60,7 +60,7 @@ pub struct Terms {
 }
 
 /// A record's origin, by which it is recognised when it is read again.
-type Origin = (Partition, i64);
+pub type Origin = (Partition, i64);
 
 /// One worker's way to its topics.
 pub struct Topics {

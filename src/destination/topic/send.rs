@@ -42,7 +42,7 @@ pub fn refused_failure(fault: &Fault) -> Failure {
 }
 
 /// A letter must fit its topic: nothing can be done about one that does not but by a person.
-pub(super) fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Setback {
+pub fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Setback {
     Setback::stand(
         Cause::Broker,
         format!("{partition} offset {offset}: the dead-letter topic refuses its letter: {}", fault.message),
