@@ -61,6 +61,7 @@ pub struct Producer {
     events: Queue,
     /// A handful: looking through them costs less than a hash.
     topics: Vec<(Box<str>, Topic)>,
+    compresses: bool,
     client: Client,
 }
 
@@ -104,7 +105,13 @@ impl Producer {
         let mut config = settings.producer(id);
         config.set("delivery.report.only.error", (reports == Reports::Refusals).to_string());
         let client = Client::new(&config, RDKafkaType::RD_KAFKA_PRODUCER, rd::RD_KAFKA_EVENT_DR)?;
-        Ok(Producer { events: Queue::main(&client), topics: Vec::new(), client })
+        let compresses = config.get("compression.type") != Some("none");
+        Ok(Producer { events: Queue::main(&client), topics: Vec::new(), compresses, client })
+    }
+
+    /// Whether batches are smaller on their way than their records are.
+    pub fn compresses(&self) -> bool {
+        self.compresses
     }
 
     /// Hands a record over; its report, if there is one, comes through [`Producer::reports`].

@@ -56,7 +56,7 @@ const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "20"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
-    // librdkafka's most: a topic's own `max.message.bytes` decides, and it is looked at before a record is sent.
+    // librdkafka's most: a topic's own `max.message.bytes` decides, of what is left after compression.
     ("message.max.bytes", "1000000000"),
 ];
 

@@ -23,14 +23,19 @@ struct Copying {
 
 impl Copying {
     fn start(delivery: &str, settings: &[(&str, &str)]) -> Copying {
-        let app = unique("refused");
-        create_topic(&format!("{app}_in"), 1, &[]);
-        create_topic(&format!("{app}_out"), 1, settings);
-        create_topic(&format!("{app}_dlq"), 1, &[]);
-        let head = head(&app);
         // Uncompressed: a record is as large for the broker as it looks.
+        Copying::between(&[], settings, delivery, "\"compression.type\" = \"none\"")
+    }
+
+    /// `around` are the settings of the source and of the topic of dead letters, `out` those of the destination.
+    fn between(around: &[(&str, &str)], out: &[(&str, &str)], delivery: &str, producer: &str) -> Copying {
+        let app = unique("refused");
+        create_topic(&format!("{app}_in"), 1, around);
+        create_topic(&format!("{app}_out"), 1, out);
+        create_topic(&format!("{app}_dlq"), 1, around);
+        let head = head(&app);
         let project = Project::new(&format!(
-            "{head}[kafka.producer]\n\"compression.type\" = \"none\"\n[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\n\
+            "{head}[kafka.producer]\n{producer}\n[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\n\
              schema = \"no.Event\"\ndlq = \"{app}_dlq\"\ndelivery = \"{delivery}\"\n\
              destination = {{ topic = \"{app}_out\", format = \"json\" }}\n"
         ))
@@ -136,6 +141,54 @@ fn a_letter_that_its_topic_refuses_stands_and_names_what_to_change() {
     copying.send([message("bad", "not json"), event(1, 0)]);
     wait_until("it stands", PATIENCE, || copying.run.stderr().contains("refuses its letter"));
     assert!(copying.run.stderr().contains("raise its max.message.bytes"), "{}", copying.run.stderr());
+    assert_eq!(copying.run.wait().code, Some(3), "no route can run");
+}
+
+/// Of 2 MB each: one that compresses, and one that does not, into a topic that takes batches of 1 MiB.
+fn a_records_compressed_size_counts(delivery: &str) {
+    let copying = Copying::between(&[("max.message.bytes", "4000000")], &[], delivery, "");
+    // Xorshift: lz4 finds nothing in it.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize])
+    };
+    let text: String = (0..2_000_000).map(|_| noise()).collect();
+    let noisy = message("3", format!(r#"{{"id":3,"text":"{text}"}}"#));
+    copying.send([event(1, 50), event(2, 2_000_000), noisy, event(4, 50), event(5, 400_000), event(6, 400_000)]);
+    wait_until("all have an outcome", PATIENCE, || {
+        let outcomes: std::collections::HashSet<_> =
+            copying.keys("out").into_iter().chain(copying.keys("dlq")).collect();
+        outcomes.len() == 7
+    });
+    assert_eq!(copying.keys("dlq"), numbers([3]), "{}", copying.run.stderr());
+    assert_eq!(copying.letters()[0].header("pointsman.code"), Some("record-too-large"));
+    let mut delivered = copying.keys("out");
+    delivered.sort();
+    // At least once, what was acknowledged beside a refused batch is sent again.
+    delivered.dedup();
+    assert_eq!(delivered, numbers([0, 1, 2, 4, 5, 6]));
+    copying.end();
+}
+
+#[test]
+fn exactly_once_a_record_that_compressed_fits_its_topic_is_delivered() {
+    a_records_compressed_size_counts("exactly-once");
+}
+
+#[test]
+fn at_least_once_a_record_that_compressed_fits_its_topic_is_delivered() {
+    a_records_compressed_size_counts("at-least-once");
+}
+
+#[test]
+fn a_record_larger_than_the_producers_whole_queue_stands_and_names_the_setting() {
+    let copying = Copying::between(&[], &[], "at-least-once", "\"queue.buffering.max.kbytes\" = \"100\"");
+    copying.send([event(1, 50), event(2, 200_000)]);
+    wait_until("it stands", PATIENCE, || copying.run.stderr().contains("refuses its letter"));
+    assert!(copying.run.stderr().contains("queue.buffering.max.kbytes"), "{}", copying.run.stderr());
     assert_eq!(copying.run.wait().code, Some(3), "no route can run");
 }
 

@@ -4,9 +4,10 @@
 //! positions. At least once: no transaction; positions are committed once everything before them is acknowledged.
 //!
 //! A record that the broker refuses spoils its whole produce batch and transaction, so what can be known beforehand (the
-//! topic's largest message, the keys that a compacted topic needs) is refused here. What only the broker knows goes like
-//! this: abort; read again, and send the records of the refused batches one at a time; those that are refused alone are
-//! at fault, and become dead letters: at the next reading where a transaction is spoilt, at once where there is none.
+//! topic's largest message where nothing is compressed, the keys that a compacted topic needs) is refused here. What only
+//! the broker knows goes like this: abort; read again, and send the records of the refused batches one at a time; those
+//! that are refused alone are at fault, and become dead letters: at the next reading where a transaction is spoilt, at
+//! once where there is none.
 
 mod facts;
 mod send;

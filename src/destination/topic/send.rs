@@ -1,6 +1,6 @@
 //! A batch to the producer: rows, letters, and what is refused before it is sent.
 
-use super::{DEADLINE, DeadLetters, Letters, Origin, Topics};
+use super::{DEADLINE, DeadLetters, Letters, Origin, TopicFacts, Topics};
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
     kafka::{Code, Fault, NotTaken, Outgoing},
@@ -183,11 +183,16 @@ impl Topics {
             return Some(Failure::new(Stage::Encode, "not-encodable", why));
         }
         let size = record_size(key, work.bytes_of(record, row.body), record.headers);
-        (size > facts.max_message_bytes).then(|| {
+        self.too_large(size, facts).then(|| {
             let why =
                 format!("{size} bytes; topic {topic} takes at most {} (max.message.bytes)", facts.max_message_bytes);
             Failure::new(Stage::Encode, "record-too-large", why)
         })
+    }
+
+    /// Whether a record is known not to fit. The limit is the compressed batch's, whose size only the broker tells.
+    fn too_large(&self, size: usize, facts: &TopicFacts) -> bool {
+        size > facts.max_message_bytes && !self.producer.compresses()
     }
 
     fn letter(&mut self, tag: usize, record: &Record<'_>, case: Option<u16>, failure: &Failure) -> Result<(), Setback> {
@@ -234,7 +239,7 @@ impl Topics {
         headers.extend(letter.headers(&mut digits));
         let facts = self.facts.get(topic);
         let size = record_size(record.key, record.value, &headers);
-        if let Some(facts) = facts.filter(|f| size > f.max_message_bytes) {
+        if let Some(facts) = facts.filter(|f| self.too_large(size, f)) {
             // Whole or not at all: a shortened letter could not be replayed.
             return Err(Setback::stand(
                 Cause::Broker,

@@ -141,6 +141,12 @@ pub fn delete_topic(name: &str) {
     wait_until("the topic is gone", PATIENCE, || partitions_of(name) == 0);
 }
 
+/// Deletes a consumer group that has no members: its positions are gone.
+pub fn delete_group(group: &str) {
+    wait_until("the group is empty", PATIENCE, || members_of(group) == 0);
+    assert_eq!(block_on(admin().delete_groups(&[group], &patiently())).unwrap(), [Ok(group.to_owned())]);
+}
+
 fn partitions_of(topic: &str) -> usize {
     let consumer: BaseConsumer = client().create().unwrap();
     let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
@@ -167,6 +173,8 @@ pub fn members_of(group: &str) -> usize {
 pub fn produce(topic: &str, records: impl IntoIterator<Item = Message>) {
     let mut config = client();
     config.set("enable.idempotence", "true").set("linger.ms", "5").set("partitioner", "murmur2_random");
+    // What a topic takes is for the broker to say.
+    config.set("message.max.bytes", "10000000");
     let producer: BaseProducer = config.create().unwrap();
     for message in records {
         let mut headers = OwnedHeaders::new();
