@@ -100,6 +100,39 @@ mod tests {
     }
 
     #[test]
+    fn a_record_waits_for_room_so_long_and_one_larger_than_the_queue_is_refused() {
+        let cluster = MockCluster::start().unwrap();
+        cluster.create_topic("orders", 1).unwrap();
+        let property = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let kafka = Kafka {
+            bootstrap_servers: cluster.bootstrap_servers(),
+            producer: [property("queue.buffering.max.kbytes", "8"), property("linger.ms", "0")].into(),
+            ..Kafka::default()
+        };
+        let mut producer = Producer::idempotent(&Settings::new(&kafka, "test"), Reports::Refusals).unwrap();
+        let record = |value| Outgoing {
+            topic: "orders",
+            partition: None,
+            key: None,
+            value: Some(value),
+            headers: &[],
+            timestamp: None,
+            tag: 0,
+        };
+        let value = [7; 6000];
+        for _ in 0..3 {
+            producer.hand_over(&record(&value), PATIENCE, |_, _| {}).unwrap();
+        }
+        let fault = producer.hand_over(&record(&[7; 9000]), PATIENCE, |_, _| {}).unwrap_err();
+        assert_eq!(fault.code, RDKafkaErrorCode::MessageSizeTooLarge);
+        assert!(fault.message.contains("queue.buffering.max.kbytes"), "{fault}");
+        drop(cluster);
+        producer.hand_over(&record(&value), PATIENCE, |_, _| {}).unwrap();
+        let fault = producer.hand_over(&record(&value), Duration::from_millis(50), |_, _| {}).unwrap_err();
+        assert_eq!((fault.kind, fault.code), (Kind::Retriable, RDKafkaErrorCode::OperationTimedOut));
+    }
+
+    #[test]
     fn records_pass_whole_from_a_producer_to_a_group() {
         let cluster = MockCluster::start().unwrap();
         cluster.create_topic("orders", 1).unwrap();

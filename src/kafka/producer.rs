@@ -71,6 +71,9 @@ const ANY: i32 = -1;
 /// To librdkafka a timestamp of 0 is the time of the call.
 const NOW: i64 = 0;
 
+/// How long a record waits before it is offered to a full queue again.
+const QUEUE_FULL: Duration = Duration::from_millis(10);
+
 /// librdkafka's object of a topic; made once, since a look-up by name costs on every record.
 struct Topic(NonNull<rd::rd_kafka_topic_t>);
 
@@ -155,6 +158,46 @@ impl Producer {
                     NotTaken::Fault(f)
                 })
             }
+        }
+    }
+
+    /// Hands a record over, waiting up to `wait` for room in the queue. `report` hears what is reported meanwhile.
+    ///
+    /// # Errors
+    /// The record was not taken: [`RDKafkaErrorCode::MessageSizeTooLarge`] where it is larger than the producer ever takes,
+    /// retriable where there was no room in time, or a fault of the producer.
+    pub fn hand_over(
+        &mut self,
+        record: &Outgoing<'_>,
+        wait: Duration,
+        mut report: impl FnMut(usize, Result<(), Fault>),
+    ) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let mut empty = false;
+        loop {
+            match self.produce(record) {
+                Ok(()) => return Ok(()),
+                Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(fault),
+                Err(NotTaken::QueueFull) if empty => {
+                    let what = format!(
+                        "cannot produce to {}: the record is larger than the producer's whole queue \
+                         (queue.buffering.max.kbytes under [kafka.producer])",
+                        record.topic
+                    );
+                    return Err(Fault::new(RDKafkaErrorCode::MessageSizeTooLarge, what));
+                }
+                Err(NotTaken::QueueFull) if begun.elapsed() >= wait => {
+                    let what = format!(
+                        "cannot produce to {}: the queue is full, and its {} records are not acknowledged within {wait:?}",
+                        record.topic,
+                        self.in_flight()
+                    );
+                    return Err(Fault::new(RDKafkaErrorCode::OperationTimedOut, what));
+                }
+                Err(NotTaken::QueueFull) => {}
+            }
+            self.reports(QUEUE_FULL, &mut report)?;
+            empty = self.in_flight() == 0;
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
         topic::{is_of_record, letter_refused},
     },
     failure::Setback,
-    kafka::{Fault, Kind, NotTaken, Outgoing, Producer},
+    kafka::{Fault, Kind, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
 };
@@ -157,14 +157,9 @@ impl Relayed {
                 timestamp: letter.timestamp,
                 tag,
             };
-            loop {
-                match self.producer.produce(&record) {
-                    Ok(()) => break,
-                    Err(NotTaken::QueueFull) => {
-                        self.producer.reports(Duration::from_millis(10), heard.listen())?;
-                    }
-                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(fault),
-                }
+            match self.producer.hand_over(&record, DEADLINE, heard.listen()) {
+                Err(fault) if is_of_record(&fault) => heard.refused.push((tag, fault)),
+                taken => taken?,
             }
         }
         self.producer.flush(DEADLINE, heard.listen())?;

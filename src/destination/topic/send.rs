@@ -1,9 +1,9 @@
 //! A batch to the producer: rows, letters, and what is refused before it is sent.
 
-use super::{DEADLINE, DeadLetters, Letters, Origin, TopicFacts, Topics};
+use super::{DEADLINE, DeadLetters, Letters, Origin, TopicFacts, Topics, refusals};
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
-    kafka::{Code, Fault, NotTaken, Outgoing},
+    kafka::{Code, Fault, Outgoing},
     record::{Digits, Header, Letter, Partition, Record, Records, attempts},
     route::{RowRef, Target, TopicTarget, Verdict},
 };
@@ -276,12 +276,14 @@ impl Topics {
 
     /// Hands a record to the producer; waits while its queue is full.
     fn produce(&mut self, record: &Outgoing<'_>) -> Result<(), Setback> {
-        loop {
-            match self.producer.produce(record) {
-                Ok(()) => return Ok(()),
-                Err(NotTaken::QueueFull) => self.reports(Duration::from_millis(10))?,
-                Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(self.failed(fault)),
+        match self.producer.hand_over(record, DEADLINE, refusals(&mut self.refused)) {
+            Ok(()) => Ok(()),
+            // Too large for the producer itself: as if its topic had refused it.
+            Err(fault) if is_of_record(&fault) => {
+                self.refused.push((record.tag, fault));
+                Ok(())
             }
+            Err(fault) => Err(self.failed(fault)),
         }
     }
 }
