@@ -6,7 +6,7 @@ use crate::{
     destination::{
         Begin, Destination, TopicInfos,
         table::{self, Relayed, Tables},
-        topic::{DeadLetters, Letters, Terms, TopicFacts, Topics, fitted, missing},
+        topic::{DeadLetters, Facts, Letters, Terms, TopicFacts, Topics, fitted, missing},
     },
     failure::{Cause, Setback},
     kafka::{At, Consumer, Producer, Reports, Settings, TopicInfo},
@@ -16,7 +16,7 @@ use crate::{
     telemetry::RouteTelemetry,
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -100,7 +100,7 @@ impl RouteOpener {
         topics.chain(letters).collect()
     }
 
-    fn facts(&self) -> Result<HashMap<String, TopicFacts>, Setback> {
+    fn facts(&self) -> Result<Facts, Setback> {
         self.awaits_kafka();
         let written: Vec<&str> = self.written().into_iter().collect();
         TopicFacts::read(&self.consumer.cluster(source::DEADLINE), &written)
@@ -137,7 +137,7 @@ impl RouteOpener {
         Tables::open(self.setting.handle.clone(), database, context, program.targets())
     }
 
-    fn to_topics(&self, program: &Program, facts: HashMap<String, TopicFacts>) -> Result<Topics, Setback> {
+    fn to_topics(&self, program: &Program, facts: Facts) -> Result<Topics, Setback> {
         let letters = Letters {
             route: self.route.name.clone(),
             group: self.route.group.clone(),
@@ -159,9 +159,8 @@ impl RouteOpener {
             Delivery::ExactlyOnce => Producer::transactional(&settings, &id, Reports::Refusals)?,
             Delivery::AtLeastOnce => Producer::idempotent(&settings, Reports::Refusals)?,
         };
-        let (delivery, targets) = (self.route.delivery, program.targets());
         let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark() };
-        Ok(Topics::new(self.consumer.clone(), producer, delivery, letters, &targets, facts, terms))
+        Ok(Topics::new(self.consumer.clone(), producer, self.route.delivery, letters, facts, terms))
     }
 
     /// Tells this configuration of the route, schemas and rules included, from another.

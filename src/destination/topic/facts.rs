@@ -5,7 +5,10 @@ use crate::{
     failure::{Cause, Setback},
     kafka::{Cluster, Fault, Kind},
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+/// The facts of topics, by name: of a handful, which a tree finds without a hash.
+pub type Facts = BTreeMap<String, TopicFacts>;
 
 /// librdkafka's default `batch.size`, in bytes.
 const LIBRDKAFKA_BATCH: usize = 1_000_000;
@@ -25,7 +28,7 @@ impl TopicFacts {
     ///
     /// # Errors
     /// No broker answers, or a topic does not exist: then the setback stands.
-    pub fn read(cluster: &Cluster<'_>, topics: &[&str]) -> Result<HashMap<String, TopicFacts>, Setback> {
+    pub fn read(cluster: &Cluster<'_>, topics: &[&str]) -> Result<Facts, Setback> {
         let found = cluster.topics(topics)?;
         let facts = topics.iter().map(|topic| {
             let info = found.get(*topic).ok_or_else(|| missing(topic))?;

@@ -12,7 +12,7 @@
 mod facts;
 mod send;
 
-pub use facts::{TopicFacts, fitted, missing};
+pub use facts::{Facts, TopicFacts, fitted, missing};
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
 use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
@@ -21,10 +21,9 @@ use crate::{
     failure::{Cause, Failure, Remedy, Setback},
     kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions},
-    route::Target,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,10 +68,8 @@ pub struct Topics {
     producer: Producer,
     delivery: Delivery,
     letters: Arc<Letters>,
-    /// Of every topic that is written to.
-    facts: HashMap<String, TopicFacts>,
-    /// The same of each target, by its index.
-    target_facts: Vec<Option<TopicFacts>>,
+    /// Of every topic that is written to, as they were at the last claim.
+    facts: Facts,
     terms: Terms,
     claimed: Vec<Partition>,
     /// What is noted beside each committed position.
@@ -98,22 +95,15 @@ impl Topics {
         producer: Producer,
         delivery: Delivery,
         letters: Letters,
-        targets: &[Target],
-        facts: HashMap<String, TopicFacts>,
+        facts: Facts,
         terms: Terms,
     ) -> Topics {
-        let target_facts = targets.iter().map(|target| match target {
-            Target::Topic(t) => facts.get(&t.destination.topic).cloned(),
-            Target::Table(_) => None,
-        });
-        let target_facts = target_facts.collect();
         Topics {
             consumer,
             producer,
             delivery,
             letters: Arc::new(letters),
             facts,
-            target_facts,
             terms,
             claimed: Vec::new(),
             notes: BTreeMap::new(),
@@ -198,6 +188,7 @@ impl Destination for Topics {
             self.producer.init_transactions(DEADLINE)?;
             self.ready = true;
         }
+        self.look()?;
         let mut committed = self.consumer.committed(partitions, DEADLINE)?;
         let remade: Vec<_> =
             partitions.iter().filter(|p| another_topic(p, topics, committed.get(p))).cloned().collect();
@@ -312,6 +303,15 @@ impl Destination for Topics {
 }
 
 impl Topics {
+    /// Looks at the topics again: they may have grown. The producer has a view of its own, which it would take minutes to
+    /// renew.
+    fn look(&mut self) -> Result<(), Setback> {
+        let topics: Vec<&str> = self.facts.keys().map(String::as_str).collect();
+        let facts = TopicFacts::read(&self.consumer.cluster(DEADLINE), &topics)?;
+        self.facts = facts;
+        Ok(self.producer.renew(DEADLINE)?)
+    }
+
     /// How many partitions each topic had when the group began with it, as the notes beside its positions tell. Other
     /// workers' partitions are only looked at for those that have no position.
     fn begun(

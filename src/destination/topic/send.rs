@@ -169,9 +169,9 @@ impl Topics {
 
     /// What can be known of a record that its topic will not take.
     fn refuse(&self, work: &super::Work, row: &RowRef, record: &Record<'_>) -> Option<Failure> {
-        let facts = self.target_facts[row.target as usize].as_ref()?;
         let Target::Topic(TopicTarget { destination }) = &work.targets[row.target as usize] else { return None };
         let topic = &destination.topic;
+        let facts = self.facts.get(topic)?;
         let key = work.bytes_of(record, row.key);
         if facts.compacted && key.is_none() {
             let why = format!("topic {topic} is compacted and takes no record without a key");
