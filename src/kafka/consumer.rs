@@ -60,8 +60,8 @@ const WINDING_UP: Duration = Duration::from_millis(500);
 /// How long the question that wakes a broker's thread is waited for: no longer than the thread would sleep.
 const WAKING: Duration = Duration::from_secs(1);
 
-/// Messages asked of librdkafka at a time, so that a batch can be bounded by bytes too.
-const CHUNK: usize = 512;
+/// Messages asked of librdkafka at a time at most: so many, large after small ones, a batch may hold too much.
+const CHUNK: usize = 64;
 
 impl Consumer {
     /// Makes a member of `group`; it joins with [`Consumer::subscribe`]. `worker` tells this process's members apart.
@@ -219,7 +219,9 @@ impl Consumer {
         let mut wait = wait;
         let mut taken = 0;
         while taken < records && batch.records.bytes() < bytes {
-            let want = if taken == 0 { 1 } else { (records - taken).min(CHUNK) };
+            // As many as fit if they are as large as those before.
+            let room = (bytes - batch.records.bytes()) / (batch.records.bytes() / taken.max(1)).max(1);
+            let want = if taken == 0 { 1 } else { room.clamp(1, CHUNK.min(records - taken)) };
             // SAFETY: the queue is live, and `buffer` has room for `want` messages.
             let got =
                 unsafe { rd::rd_kafka_consume_batch_queue(self.data.ptr(), millis(wait), buffer.as_mut_ptr(), want) };

@@ -130,7 +130,7 @@ fn a_batch_is_bounded_by_records_and_by_bytes() {
     consumer.seek(&Positions::from([(Partition::new(&topic, 0), 0)]), PATIENCE).unwrap();
     let bytes = batch(&consumer).records.bytes();
     let few = consumer.batch(3000, 10_000, PATIENCE);
-    assert!(bytes > 0 && few.records.bytes() < 10_000 + 513 * 1000, "{} bytes", few.records.bytes());
+    assert!(bytes > 0 && few.records.bytes() < 10_000 + 1100, "{} bytes", few.records.bytes());
     consumer.close();
 }
 
