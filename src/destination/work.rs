@@ -7,6 +7,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// What a record holds besides its key and value, about: librdkafka's own, and its headers.
+const RECORD: usize = 256;
+
 pub struct Work {
     pub batch: Box<dyn Records + Send>,
     pub outcomes: Outcomes,
@@ -31,6 +34,13 @@ impl Work {
             Span::Value { start, end } => record.value.map(|v| &v[start as usize..end as usize]),
             Span::Out { start, end } => Some(&self.outcomes.out[start as usize..end as usize]),
         }
+    }
+
+    /// About how much memory it holds, in bytes: its records and what was made of them.
+    pub fn size(&self) -> usize {
+        let Outcomes { verdicts, out, slots, rows, .. } = &self.outcomes;
+        let made = out.len() + size_of_val(&slots[..]) + size_of_val(&rows[..]) + size_of_val(&verdicts[..]);
+        self.batch.bytes() + self.batch.len() * RECORD + made
     }
 
     /// A column's value in a row of this table.

@@ -160,6 +160,10 @@ impl Records for MessageBatch {
         self.messages.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn get(&self, i: usize) -> Record<'_> {
         // SAFETY: messages are live as long as the batch, and nobody changes them.
         let m = unsafe { self.messages[i].as_ref() };

@@ -36,6 +36,11 @@ pub trait Records {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Keys and values, in bytes.
+    fn bytes(&self) -> usize {
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        (0..self.len()).map(|i| self.get(i)).map(|r| length(r.key) + length(r.value)).sum()
+    }
 }
 
 impl<R: Records + ?Sized> Records for Box<R> {
@@ -44,6 +49,9 @@ impl<R: Records + ?Sized> Records for Box<R> {
     }
     fn get(&self, i: usize) -> Record<'_> {
         (**self).get(i)
+    }
+    fn bytes(&self) -> usize {
+        (**self).bytes()
     }
 }
 

@@ -7,8 +7,12 @@ use pointsman::{
     config::{Dlq, OnConflict, OnPositionLost, TableDestination},
     destination::{Destination, Ticket},
     failure::{Cause, Failure, Remedy, Stage},
-    record::Positions,
+    record::{OwnedRecord, Positions, Record, Records},
     route::Verdict,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crate::table_support::Db;
@@ -29,6 +33,7 @@ on_both! {
     nothing_moves_but_a_gap
     rows_whose_keys_stand_are_replaced_among_new_ones
     rows_that_find_one_row_by_different_keys_keep_their_order
+    works_that_wait_for_the_commit_are_let_go_once_they_are_many_bytes
 }
 
 const ID_NAME: [(&str, &str); 2] = [("id", "\"long\""), ("name", "\"string\"")];
@@ -334,4 +339,51 @@ fn rows_that_find_one_row_by_different_keys_keep_their_order(db: Db) {
     }
     assert_eq!(batch.deliver(&mut tables, &targets).unwrap().total().delivered, 60);
     assert_eq!(db.texts("SELECT name || ' ' || state FROM orders ORDER BY id"), expected);
+}
+
+/// A batch that says when it is let go.
+struct Counted(Vec<OwnedRecord>, Arc<AtomicUsize>);
+
+impl Records for Counted {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, i: usize) -> Record<'_> {
+        self.0.get(i)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Few records, of which most are filtered, and large ones: they must not all stay in memory until the commit.
+fn works_that_wait_for_the_commit_are_let_go_once_they_are_many_bytes(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let (alive, mut most) = (Arc::new(AtomicUsize::new(0)), 0);
+    for i in 0..100 {
+        let mut batch = Batch::default();
+        batch.at(i);
+        let verdict = if i % 9 == 0 { Verdict::Delivered { case: 0 } } else { Verdict::Filtered };
+        if i % 9 == 0 {
+            batch.row(0, &[V::Int(i), text("large")]);
+        }
+        let mut work = batch.work(&targets);
+        work.outcomes.verdicts = vec![verdict];
+        let record = OwnedRecord::new("t", 0, i).value(vec![b'x'; 1 << 20]);
+        work.batch = Box::new(Counted(vec![record], alive.clone()));
+        alive.fetch_add(1, Ordering::Relaxed);
+        tables.write(work).unwrap();
+        most = most.max(alive.load(Ordering::Relaxed));
+    }
+    assert!(most <= 40, "{most} MiB stay");
+    let tally = tables.settle().unwrap();
+    assert_eq!((tally.total().delivered, tally.total().filtered), (12, 88));
+    tables.commit(Ticket { positions: Positions::from([(t(0), 100)]), group: None }).unwrap();
+    assert_eq!(db.count("orders"), 12);
 }

@@ -57,6 +57,8 @@ use tokio::runtime::Handle;
 const ROUND: usize = 5000;
 /// Records of a round at least, however many are refused.
 const SMALLEST_ROUND: usize = 64;
+/// Bytes of records that wait for the commit at most: from so many on they are written before it, few as they may be.
+const WAITING: usize = 32 << 20;
 /// How long the answer of a lost commit is asked for.
 const LOOKUP: Duration = Duration::from_secs(30);
 
@@ -389,7 +391,8 @@ impl Destination for Tables {
         t.tally.add(&work);
         t.pending.push(work, &self.kin);
         let link = linked(&mut self.link, &self.place)?;
-        if self.transaction.pending.units.len() >= link.eager { self.drain() } else { Ok(()) }
+        let Pending { units, bytes, .. } = &self.transaction.pending;
+        if units.len() >= link.eager || *bytes >= WAITING { self.drain() } else { Ok(()) }
     }
 
     fn settle(&mut self) -> Result<Tally, Setback> {

@@ -37,6 +37,8 @@ pub(super) struct Pending {
     pub units: Vec<Unit>,
     rows: Vec<Row>,
     keys: Vec<u8>,
+    /// About how much memory the works hold.
+    pub bytes: usize,
     /// The number of the first unit in its transaction: rows that are staged are told apart by it.
     pub base: i64,
 }
@@ -62,6 +64,7 @@ impl Pending {
                 self.units.push(Unit { work: index, record, case: *case, rows });
             }
         }
+        self.bytes += work.size();
         self.works.push(work);
     }
 
@@ -71,6 +74,7 @@ impl Pending {
         self.units.clear();
         self.rows.clear();
         self.keys.clear();
+        self.bytes = 0;
     }
 
     pub fn row(&self, index: u32) -> &Row {
