@@ -220,7 +220,11 @@ pub const CODES: &[CodeDoc] = &[
     doc(Stage::Enrich, "no-such-element", "an index or key that the list or map does not have"),
     doc(Stage::Enrich, "null-value", "a null where the field takes none"),
     doc(Stage::Enrich, "header-not-utf8", "an expression reads a header that is not UTF-8"),
-    doc(Stage::Encode, "not-encodable", "the record does not fit the destination's schema or columns"),
+    doc(
+        Stage::Encode,
+        "not-encodable",
+        "the record does not fit the destination's schema or columns, or makes more than 64 MiB for them",
+    ),
     doc(Stage::Encode, "record-too-large", "the record is larger than its destination topic takes"),
     doc(Stage::Deliver, "broker-refused", "the destination's broker refuses this record"),
     doc(Stage::Deliver, "duplicate-key-refused", "a row with this key is there already, and on_conflict is reject"),

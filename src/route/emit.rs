@@ -4,6 +4,7 @@ use super::{
     Op, Origin, Outcomes, RowRef, Span, TableTarget, Target, TargetColumn, TopicTarget,
     decode::in_words,
     key::KeyWriter,
+    outcomes::Mark,
     process::body,
     program::{Scratch, value_node},
 };
@@ -29,6 +30,8 @@ pub(super) struct Row<'r> {
     pub envelope: &'r Record<'r>,
     pub body: Span,
     pub now: i64,
+    /// Where what is made of it begins.
+    pub mark: Mark,
     /// Where the values set by enrichers lie in the outcomes, once a table's column has needed them there.
     pub added_base: Option<u32>,
 }
@@ -326,6 +329,7 @@ impl TableEmit {
         for element in elements {
             scratch.item = element;
             self.row(row, scratch, out)?;
+            out.bounded(row.mark)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What became of a batch: verdicts, rows, and the bytes that processing made. Ranges, no references,
 //! so that it moves between threads together with its batch.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Stage};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What became of one record.
@@ -55,6 +55,12 @@ pub struct Outcomes {
 /// and a batch would begin with page faults.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Mutex<Vec<Outcomes>>);
+
+/// Bytes of [`Outcomes::out`] that one record may make: a column that is computed for each element of an array makes the
+/// square of its record's size.
+pub(super) const MOST_OF_RECORD: usize = 64 << 20;
+/// The same of a batch: far below what an offset can say, so that none wraps before it is noticed.
+const MOST_OF_BATCH: usize = 2 << 30;
 
 /// How many buffers are kept, and of how many bytes at most each.
 const SPARE: usize = 16;
@@ -136,6 +142,19 @@ impl Outcomes {
 
     pub(super) fn mark(&self) -> Mark {
         Mark { out: self.out.len(), slots: self.slots.len(), rows: self.rows.len() }
+    }
+
+    /// What has been made of a record since its mark, held against what one may make, and a batch, whose bytes are told
+    /// apart by offsets of 32 bits.
+    ///
+    /// # Errors
+    /// It is more.
+    pub(super) fn bounded(&self, mark: Mark) -> Result<(), Failure> {
+        if self.out.len() - mark.out <= MOST_OF_RECORD && self.out.len() <= MOST_OF_BATCH {
+            return Ok(());
+        }
+        let why = format!("the record makes more than {} MiB for its destinations", MOST_OF_RECORD >> 20);
+        Err(Failure::new(Stage::Encode, "not-encodable", why))
     }
 
     pub(super) fn truncate(&mut self, mark: Mark) {

@@ -4,6 +4,7 @@ use super::{
     Known, Outcomes, Program, Span, Verdict, Wants,
     decode::{Undecoded, writer_schema},
     emit::Row,
+    outcomes::MOST_OF_RECORD,
     program::{BranchProgram, LaneProgram, RuleProgram, Scratch, SetProgram, Unmatched},
 };
 use crate::{
@@ -141,7 +142,9 @@ impl LaneProgram {
         out: &mut Outcomes,
         scratch: &mut Scratch,
     ) -> Result<u16, Stop> {
+        let mark = out.mark();
         let (span, unknown_fields) = self.decoder.decode(value, known, wants, &mut out.out)?;
+        out.bounded(mark)?;
         scratch.begin(self.scanner.slots());
         self.scanner.scan(body(record, &out.out, span), &mut scratch.slots).map_err(Stop::failed)?;
         if let Some(filter) = &self.filter
@@ -156,9 +159,9 @@ impl LaneProgram {
             .ok_or(Stop::Unmatched)?;
         let failed = |failure| Stop::Failed { case: Some(branch.case), failure };
         scratch.set(&branch.sets, record, body(record, &out.out, span), now).map_err(failed)?;
-        let mut row = Row { record: i, envelope: record, body: span, now, added_base: None };
+        let mut row = Row { record: i, envelope: record, body: span, now, mark, added_base: None };
         for emit in &branch.emits {
-            emit.rows(&mut row, scratch, out).map_err(failed)?;
+            emit.rows(&mut row, scratch, out).and_then(|()| out.bounded(mark)).map_err(failed)?;
         }
         out.unknown_fields += u64::from(unknown_fields);
         Ok(branch.case)
@@ -250,6 +253,10 @@ impl Scratch {
             let at = at.map_err(|f| Failure::new(Stage::Enrich, f.code, f.message).at(set.field.clone()))?;
             self.added_at.push(at.map_or(crate::codec::NULL, |at| start + at));
             self.added_range.push(start..self.added.len() as u32);
+            if self.added.len() > MOST_OF_RECORD {
+                let why = format!("the values that are set have more than {} MiB", MOST_OF_RECORD >> 20);
+                return Err(Failure::new(Stage::Enrich, "overflow", why).at(set.field.clone()));
+            }
         }
         Ok(())
     }

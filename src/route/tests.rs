@@ -277,3 +277,28 @@ fn the_first_case_that_matches_takes_the_record_and_the_rest_is_set_apart() {
     assert_eq!(text(outcomes.rows[1].key), r#"{"id":"a","quantity":50}"#);
     assert_eq!(text(outcomes.rows[0].body), r#"{"id":"a","quantity":5,"price":1.00,"lines":[]}"#);
 }
+
+#[test]
+fn a_record_whose_elements_would_make_more_than_a_record_may_fails_alone() {
+    let mut program = program(
+        r#"
+[routes.r]
+topic = "in"
+format = "json"
+schema = "t.Event"
+dlq = "discard"
+destination = { database = "d", table = "lines", for_each = "lines", columns = { name = "id + item.sku" } }
+"#,
+    );
+    let event = |length: usize, lines: usize| {
+        let lines = vec![r#"{"sku":"x","n":1}"#; lines].join(",");
+        format!(r#"{{"id":"{}","quantity":1,"price":1,"lines":[{lines}]}}"#, "a".repeat(length))
+    };
+    let values = [event(1, 2), event(1 << 20, 100), event(1 << 10, 3)];
+    let batch = json(&values.each_ref().map(String::as_str));
+    let outcomes = process(&mut program, &batch);
+    assert_eq!(verdicts(&outcomes), ["delivered 0", "encode/not-encodable at \"\"", "delivered 0"]);
+    assert_eq!(outcomes.rows.len(), 5);
+    let row = cells(&batch, &outcomes, &program.targets(), &outcomes.rows[4]);
+    assert_eq!(row, format!("lines Write Text(\"{}x\")", "a".repeat(1 << 10)));
+}
