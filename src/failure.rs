@@ -214,7 +214,11 @@ pub const CODES: &[CodeDoc] = &[
     doc(Stage::Decode, "filter-failed", "where, where_raw, when or when_raw could not be evaluated"),
     doc(Stage::Validate, "rule-failed-to-evaluate", "a rule could not be evaluated, so it says neither yes nor no"),
     doc(Stage::Validate, "no-case-matched", "none of the route's cases matched"),
-    doc(Stage::Enrich, "overflow", "arithmetic left the type's range"),
+    doc(
+        Stage::Enrich,
+        "overflow",
+        "arithmetic left the type's range, or an expression made more than 64 MiB of one record",
+    ),
     doc(Stage::Enrich, "division-by-zero", "a division or modulus by zero"),
     doc(Stage::Enrich, "bad-conversion", "a conversion between types failed"),
     doc(Stage::Enrich, "no-such-element", "an index or key that the list or map does not have"),

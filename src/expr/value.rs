@@ -41,7 +41,7 @@ pub(super) struct Frame<'f, 'r> {
 /// A loop's variable: its value, or for an encoded element the offsets that its layout asked for.
 pub(super) struct Var<'f, 'r> {
     pub value: Val<'r>,
-    pub slots: &'r [u32],
+    pub slots: &'f [u32],
     pub up: Option<&'f Var<'f, 'r>>,
     /// How many loops there are around it.
     pub depth: u16,
@@ -60,6 +60,14 @@ impl<'f, 'r> Frame<'f, 'r> {
 #[cold]
 pub(super) fn fault(code: &'static str, message: impl Into<String>) -> Box<Fault> {
     Box::new(Fault { code, message: message.into() })
+}
+
+/// Bytes that an expression may make of one record: a loop within a loop makes the square of its list.
+pub(super) const MOST_MADE: usize = 64 << 20;
+
+#[cold]
+pub(super) fn too_much() -> Box<Fault> {
+    fault("overflow", format!("it makes more than {} MiB of one record", MOST_MADE >> 20))
 }
 
 /// A place that holds no value where the checker has proven one: a caller's offsets are not those asked for, or a loop's.

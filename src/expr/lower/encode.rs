@@ -7,7 +7,7 @@ use crate::{
     expr::{
         Fault, fits,
         functions::{duration_text, timestamp_text},
-        value::{Res, Val, fault, whole, wrong},
+        value::{MOST_MADE, Res, Val, fault, too_much, whole, wrong},
     },
     schema::{Clock, Kind, Logical, Unit},
 };
@@ -138,6 +138,9 @@ impl Encode {
                     write::index(out, items.len());
                     for item in items {
                         inner.put(*item, out)?;
+                        if out.len() > MOST_MADE {
+                            return Err(too_much());
+                        }
                     }
                 }
                 write::index(out, 0);

@@ -6,7 +6,7 @@ use crate::{
     expr::{
         tree::{Expr, Loop, Macro},
         types::Ty,
-        value::{Frame, Res, Val, Var, wrong},
+        value::{Frame, MOST_MADE, Res, Val, Var, too_much, wrong},
     },
     schema,
 };
@@ -27,20 +27,27 @@ impl Range {
         depth: u16,
         mut each: impl FnMut(&Frame<'_, 'r>, Val<'r>) -> Res<bool>,
     ) -> Res<()> {
+        // Of what an earlier record needed the arena keeps some: only what is new counts.
+        let before = f.scope.scratch.allocated_bytes();
+        let bounded = || match f.scope.scratch.allocated_bytes() - before {
+            0..=MOST_MADE => Ok(()),
+            _ => Err(too_much()),
+        };
         match self {
             Range::Encoded(get, parts) => {
                 let scanner = &parts.0;
                 let Val::At(bytes, at) = get(f)? else { return Ok(()) };
                 let mut items = Items::new(scanner, bytes, at);
-                loop {
-                    let slots = f.scope.scratch.alloc_slice_fill_copy(scanner.slots(), NULL);
-                    let Some(at) = items.next(slots) else { return Ok(()) };
+                let slots = f.scope.scratch.alloc_slice_fill_copy(scanner.slots(), NULL);
+                while let Some(at) = items.next(slots) {
+                    bounded()?;
                     let value = Val::At(bytes, at);
                     let var = Var { value, slots, up: f.vars, depth };
                     if !each(&Frame { vars: Some(&var), ..*f }, value)? {
                         return Ok(());
                     }
                 }
+                Ok(())
             }
             Range::Made(get) => {
                 let items = match get(f)? {
@@ -48,6 +55,7 @@ impl Range {
                     other => return Err(wrong("a list or a map", &other)),
                 };
                 for value in items {
+                    bounded()?;
                     let var = Var { value: *value, slots: &[], up: f.vars, depth };
                     if !each(&Frame { vars: Some(&var), ..*f }, *value)? {
                         return Ok(());

@@ -112,6 +112,40 @@ fn a_predicate_that_passes_makes_nothing_in_the_arena() {
     assert_eq!(scratch.allocated_bytes(), 0);
 }
 
+/// What an expression over a sale with so many items answers, and how many bytes it took from the arena.
+fn over_items(source: &str, count: usize) -> (Result<bool, &'static str>, usize) {
+    let typed = check(source, &Env { view: View::of(&schema()), item: None }).unwrap();
+    let schema = schema();
+    let mut layout = Layout::new(schema.clone(), schema.root());
+    let test = typed.lower_bool(&mut Places { body: &mut layout, item: None });
+    let scanner = layout.build();
+    let mut sale: serde_json::Value = serde_json::from_str(SALE).unwrap();
+    let item = sale["items"][0].clone();
+    sale["items"] = vec![item; count].into();
+    let (mut slots, body) = (vec![NULL; scanner.slots()], encoded(&schema, &sale.to_string()));
+    scanner.scan(&body, &mut slots).unwrap();
+    let (records, scratch) = (envelope(), Bump::new());
+    let record = &records.get(0);
+    let scope =
+        Scope { body: &body, slots: &slots, added: &[], added_at: &[], item: &[], record, now: NOW, scratch: &scratch };
+    ((test.0)(&scope).map_err(|fault| fault.code), scratch.allocated_bytes())
+}
+
+#[test]
+fn a_loop_within_a_loop_takes_no_memory_for_each_element() {
+    let (answer, bytes) = over_items("items.all(x, items.all(y, y.quantity == x.quantity && y.sku == x.sku))", 300);
+    assert_eq!(answer, Ok(true));
+    assert!(bytes < 1 << 16, "{bytes} bytes");
+}
+
+#[test]
+fn a_list_that_a_loop_makes_has_a_bound() {
+    let (answer, bytes) = over_items("size(items.map(x, items.map(y, y.sku))) > 0", 1600);
+    assert_eq!(answer, Err("overflow"));
+    assert!(bytes < 256 << 20, "{bytes} bytes");
+    assert_eq!(over_items("size(items.map(x, items.map(y, y.sku))) == 30", 30).0, Ok(true));
+}
+
 #[test]
 fn slots_that_were_not_filled_are_a_fault_and_not_a_panic() {
     let typed = check("quantity > 0", &Env { view: View::of(&schema()), item: None }).unwrap();
