@@ -150,6 +150,16 @@ impl Setback {
         Setback { cause, remedy: Remedy::Retry, message: message.into(), help: String::new() }
     }
 
+    /// The first dead letter of a route that stops at it; `place` names the record's partition and offset.
+    pub fn dead_letter(route: &str, place: impl fmt::Display, failure: &Failure) -> Self {
+        Setback::stand(
+            Cause::Record,
+            format!("route `{route}` stops at its first dead letter: {place}: {failure}"),
+            "correct the route or the record's producer, or let its `dlq`, which is \"stop\", name a place for dead letters; \
+             nothing after it was committed",
+        )
+    }
+
     /// A setback that stops the route until somebody acts.
     pub fn stand(cause: Cause, message: impl Into<String>, help: impl Into<String>) -> Self {
         Setback { cause, remedy: Remedy::Stand, message: message.into(), help: help.into() }

@@ -200,8 +200,9 @@ fn stop_ends_the_route_at_its_first_dead_letter(db: Db) {
     claim(&mut tables).unwrap();
     let mut batch = Batch::default();
     let setback = batch.record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap_err();
-    assert_eq!(setback.remedy, Remedy::Stand);
+    assert_eq!((setback.cause, setback.remedy), (Cause::Record, Remedy::Stand));
     assert!(setback.message.contains("t/0 offset 1: decode/truncated"), "{setback}");
+    assert!(setback.message.contains("route `orders`") && setback.help.contains("dlq"), "{setback}");
     tables.abort().unwrap();
     assert_eq!(rows(&db), [""; 0]);
 }

@@ -181,12 +181,7 @@ impl<'a> Letters<'a> {
 
 fn stop(letter: &Letter<'_>) -> Setback {
     let r = &letter.record;
-    let message = format!(
-        "route `{}` stops at its first dead letter: {}/{} offset {}: {}",
-        letter.route, r.topic, r.partition, r.offset, letter.failure
-    );
-    let help = "correct the configuration or the record's producer, or name a `dlq`; nothing after it was committed";
-    Setback::stand(Cause::Database, message, help)
+    Setback::dead_letter(letter.route, format!("{}/{} offset {}", r.topic, r.partition, r.offset), letter.failure)
 }
 
 fn row<'a>(letter: &Letter<'a>) -> Vec<Cell<'a>> {

@@ -199,11 +199,10 @@ impl Topics {
         let letters = Arc::clone(&self.letters);
         match &letters.dead {
             DeadLetters::Discard => Ok(()),
-            DeadLetters::Stop => Err(Setback::stand(
-                Cause::Record,
-                format!("{}/{} offset {}: {failure}", record.topic, record.partition, record.offset),
-                "the route's dlq is \"stop\": correct the record's producer or the route, or name a dead-letter topic",
-            )),
+            DeadLetters::Stop => {
+                let place = format!("{}/{} offset {}", record.topic, record.partition, record.offset);
+                Err(Setback::dead_letter(&letters.route, place, failure))
+            }
             DeadLetters::Topic(topic) => self.write_letter(&letters, topic, tag, record, case, failure),
         }
     }
