@@ -382,6 +382,14 @@ impl Producer {
         self.client.answered(result)
     }
 
+    /// Makes it meet a fatal fault, as a broker that lost its records would.
+    #[cfg(test)]
+    pub fn break_for_good(&self) {
+        let code = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        // SAFETY: the client is live; the words are a C string, which is copied.
+        unsafe { rd::rd_kafka_test_fatal_error(self.client.ptr(), code, c"a test's".as_ptr()) };
+    }
+
     /// What is wrong with the connection to the cluster at the moment.
     pub fn trouble(&self) -> Option<Trouble> {
         self.client.watch().current()

@@ -9,7 +9,7 @@ use crate::{
         Destination, Start, Tally, Ticket, TopicInfos, Work,
         topic::{is_of_record, letter_refused},
     },
-    failure::Setback,
+    failure::{Cause, Setback},
     kafka::{Fault, Kind, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
@@ -50,6 +50,8 @@ pub struct Relayed {
     open: bool,
     /// When to try again after a relay that failed.
     again: Option<Instant>,
+    /// Whether the producer has met a fatal fault: another one is needed.
+    spent: bool,
 }
 
 /// What the topics said of a round's letters, by their places in it.
@@ -77,8 +79,18 @@ impl Relayed {
         telemetry: Arc<RouteTelemetry>,
         worker: usize,
     ) -> Relayed {
-        let claimed = Vec::new();
-        Relayed { tables, producer, partitions, telemetry, worker, claimed, owed: true, open: false, again: None }
+        Relayed {
+            tables,
+            producer,
+            partitions,
+            telemetry,
+            worker,
+            claimed: Vec::new(),
+            owed: true,
+            open: false,
+            again: None,
+            spent: false,
+        }
     }
 
     /// Relays what is owed, and deletes what its topic has acknowledged, whatever became of the rest.
@@ -123,6 +135,7 @@ impl Relayed {
     fn failed(&mut self, fault: Fault) -> Result<(), Setback> {
         self.again = Some(Instant::now() + PAUSE);
         if fault.kind == Kind::Fatal {
+            self.spent = true;
             return Err(fault.into());
         }
         tracing::warn!(route = self.telemetry.name(), "dead letters wait in pointsman_outbox: {fault}");
@@ -219,6 +232,10 @@ impl Destination for Relayed {
 
     fn abort(&mut self) -> Result<(), Setback> {
         self.claimed.clear();
-        self.tables.abort()
+        self.tables.abort()?;
+        if self.spent {
+            return Err(Setback::retry(Cause::Broker, "the producer of dead letters is of no more use"));
+        }
+        Ok(())
     }
 }

@@ -74,7 +74,7 @@ pub struct Topics {
     claimed: Vec<Partition>,
     /// What is noted beside each committed position.
     notes: BTreeMap<String, Note>,
-    /// Whether the producer has fenced its predecessors.
+    /// Whether the producer is of use: it has fenced its predecessors, if it has to, and met no fatal fault.
     ready: bool,
     /// Whether a transaction is open.
     open: bool,
@@ -107,7 +107,7 @@ impl Topics {
             terms,
             claimed: Vec::new(),
             notes: BTreeMap::new(),
-            ready: false,
+            ready: delivery == Delivery::AtLeastOnce,
             open: false,
             spoilt: false,
             tally: Tally::default(),
@@ -123,7 +123,8 @@ impl Topics {
 
     fn begin(&mut self) -> Result<(), Setback> {
         if self.exactly_once() && !self.open {
-            self.producer.begin()?;
+            let begun = self.producer.begin();
+            begun.map_err(|fault| self.failed(fault))?;
             self.open = true;
         }
         Ok(())
@@ -184,7 +185,7 @@ impl Topics {
 impl Destination for Topics {
     fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
         self.forget();
-        if self.exactly_once() && !self.ready {
+        if !self.ready {
             self.producer.init_transactions(DEADLINE)?;
             self.ready = true;
         }
@@ -288,14 +289,13 @@ impl Destination for Topics {
     fn abort(&mut self) -> Result<(), Setback> {
         let open = self.open;
         self.forget();
-        if !self.exactly_once() {
-            self.producer.purge();
-            return Ok(self.producer.flush(DEADLINE, |_, _| ())?);
-        }
         if !self.ready {
             return Err(Setback::retry(Cause::Fenced, "the producer is of no more use"));
         }
-        if open {
+        if !self.exactly_once() {
+            self.producer.purge();
+            self.producer.flush(DEADLINE, |_, _| ())?;
+        } else if open {
             self.producer.abort(DEADLINE, |_, _| ())?;
         }
         Ok(())
@@ -345,4 +345,35 @@ fn refusals(refused: &mut Vec<(usize, Fault)>) -> impl FnMut(usize, Result<(), F
 fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
     let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
     made_anew(partition, topics, then)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Kafka,
+        kafka::{MockCluster, Reports, Settings},
+    };
+
+    #[test]
+    fn a_producer_that_met_a_fatal_fault_is_not_used_again() {
+        let cluster = MockCluster::start().unwrap();
+        let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), ..Kafka::default() };
+        let settings = Settings::new(&kafka, "test");
+        let letters = Letters {
+            route: "r".into(),
+            group: "g".into(),
+            cases: Vec::new(),
+            dead: DeadLetters::Discard,
+            apart: None,
+        };
+        let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new() };
+        let consumer = Arc::new(Consumer::new(&settings, "g", "0").unwrap());
+        let producer = Producer::idempotent(&settings, Reports::Refusals).unwrap();
+        let mut topics = Topics::new(consumer, producer, Delivery::AtLeastOnce, letters, Facts::new(), terms);
+        topics.abort().unwrap();
+        topics.producer.break_for_good();
+        topics.settle().unwrap_err();
+        topics.abort().expect_err("the deliverer opens another destination then");
+    }
 }

@@ -158,7 +158,8 @@ impl Topics {
         }
         self.condemned.insert(origin, failure);
         self.spoilt = true;
-        self.producer.abort(DEADLINE, |_, _| ())?;
+        let aborted = self.producer.abort(DEADLINE, |_, _| ());
+        aborted.map_err(|fault| self.failed(fault))?;
         self.open = false;
         self.begin()
     }
