@@ -68,7 +68,7 @@ pub struct Topics {
     producer: Producer,
     delivery: Delivery,
     letters: Arc<Letters>,
-    /// Of every topic that is written to, as they were at the last claim.
+    /// Of every topic that is written to; its partitions as of the last claim.
     facts: Facts,
     terms: Terms,
     claimed: Vec<Partition>,
@@ -303,12 +303,15 @@ impl Destination for Topics {
 }
 
 impl Topics {
-    /// Looks at the topics again: they may have grown. The producer has a view of its own, which it would take minutes to
-    /// renew.
+    /// Looks at the partitions of the topics again: they may have grown. The producer has a view of its own, which it would
+    /// take minutes to renew.
     fn look(&mut self) -> Result<(), Setback> {
         let topics: Vec<&str> = self.facts.keys().map(String::as_str).collect();
-        let facts = TopicFacts::read(&self.consumer.cluster(DEADLINE), &topics)?;
-        self.facts = facts;
+        for (topic, info) in self.consumer.cluster(DEADLINE).topics(&topics)? {
+            if let Some(facts) = self.facts.get_mut(&topic) {
+                facts.partitions = info.partitions;
+            }
+        }
         Ok(self.producer.renew(DEADLINE)?)
     }
 
