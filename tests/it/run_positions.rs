@@ -1,8 +1,12 @@
 //! Where a route goes on: in a topic that has grown, and in one that was made anew.
 
 use crate::harness::{
-    Database, Project, create_topic, delete_topic, grow_topic, head, message, produce, read_topic, unique,
+    Database, Project, create_topic, delete_group, delete_topic, grow_topic, head, message, produce, read_topic,
+    unique, wait_until,
 };
+use crate::kafka_records::{PATIENCE, settings};
+use pointsman::record::Partition;
+use std::{collections::BTreeMap, time::Duration};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"at","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -104,4 +108,97 @@ fn a_topic_that_was_made_anew_stands_with_an_alarm_however_long_the_new_one_is()
         both.project("on_position_lost = \"earliest\"").run(&["run", "--until-caught-up"]).ok();
         assert_eq!(both.delivered(), ids((0..5).chain(100..100 + new)), "{case}");
     }
+}
+
+#[test]
+fn same_partition_holds_for_those_by_which_both_topics_grow_meanwhile() {
+    let app = unique("same");
+    let (input, output) = (format!("{app}_in"), format!("{app}_out"));
+    create_topic(&input, 1, &[]);
+    create_topic(&output, 1, &[]);
+    let project = Project::new(&format!(
+        "{}[kafka.consumer]\n\"topic.metadata.refresh.interval.ms\" = \"300\"\n\
+         [routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"at.Event\"\ndlq = \"stop\"\n\
+         destination = {{ topic = \"{output}\", format = \"json\", partition = \"same\" }}\n",
+        head(&app)
+    ))
+    .file("schemas/event.avsc", SCHEMA);
+    let send = |partition| {
+        let at = |id: i32| crate::harness::Message {
+            partition: Some(partition),
+            ..message(id.to_string(), format!(r#"{{"id":{id}}}"#))
+        };
+        produce(&input, [at(partition)]);
+    };
+    let mut run = project.spawn(&["run"]);
+    send(0);
+    wait_until("the first is delivered", Duration::from_secs(60), || read_topic(&output).len() == 1);
+    grow_topic(&output, 3);
+    grow_topic(&input, 3);
+    send(2);
+    wait_until("the second is delivered", Duration::from_secs(60), || !run.runs() || read_topic(&output).len() == 2);
+    let partitions: Vec<_> = read_topic(&output).iter().map(|m| m.partition).collect();
+    assert_eq!(partitions, [Some(0), Some(2)], "{}", run.stderr());
+    run.signal("TERM");
+    run.wait().ok();
+}
+
+/// A route over a topic of two partitions with one record, which has delivered it.
+fn delivered(app: &str, keys: &str) -> Project {
+    let (input, output) = (format!("{app}_in"), format!("{app}_out"));
+    create_topic(&input, 2, &[]);
+    create_topic(&output, 1, &[]);
+    let at = |partition, id: i32| crate::harness::Message {
+        partition: Some(partition),
+        ..message(id.to_string(), format!(r#"{{"id":{id}}}"#))
+    };
+    produce(&input, [at(0, 0), at(1, 1), at(1, 2)]);
+    let project = lost(app, keys);
+    let first = project.run(&["run", "--until-caught-up"]).ok();
+    assert!(begins_anew(&first.stderr), "{}", first.stderr);
+    project
+}
+
+fn lost(app: &str, keys: &str) -> Project {
+    Project::new(&format!(
+        "{}[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"at.Event\"\ndlq = \"stop\"\n\
+         group = \"{app}\"\n{keys}\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n",
+        head(app)
+    ))
+    .file("schemas/event.avsc", SCHEMA)
+}
+
+fn begins_anew(stderr: &str) -> bool {
+    stderr.contains("partitions begin anew") && stderr.contains("\"count\":2")
+}
+
+#[test]
+fn a_group_without_any_position_says_where_it_begins() {
+    let app = unique("lost");
+    let project = delivered(&app, "");
+    let again = project.run(&["run", "--until-caught-up"]).ok();
+    assert!(!begins_anew(&again.stderr), "it goes on: {}", again.stderr);
+    delete_group(&app);
+    let anew = project.run(&["run", "--until-caught-up"]).ok();
+    assert!(begins_anew(&anew.stderr) && anew.stderr.contains(&format!("{app}_in/1 at 0")), "{}", anew.stderr);
+}
+
+#[test]
+fn a_single_lost_position_is_an_alarm() {
+    let app = unique("lost");
+    let project = delivered(&app, "start = \"earliest\"");
+    let kept = Partition::new(&format!("{app}_in"), 0);
+    // What the group has stored in one of the partitions; then all is deleted, and stored again there alone.
+    let consumer = pointsman::kafka::Consumer::new(&settings("range"), &app, "0").unwrap();
+    let stored = consumer.committed(std::slice::from_ref(&kept), PATIENCE).unwrap();
+    let notes = BTreeMap::from([(kept.topic.to_string(), stored[&kept].note.clone().unwrap())]);
+    delete_group(&app);
+    consumer.commit(&[(kept.clone(), stored[&kept].offset)].into(), &notes).unwrap();
+    drop(consumer);
+    let alarm = project.run(&["run", "--until-caught-up"]);
+    assert_eq!(alarm.code, Some(3), "{}", alarm.stderr);
+    assert!(alarm.stderr.contains(&format!("group {app} has lost its position in {app}_in/1")), "{}", alarm.stderr);
+    assert_eq!(read_topic(&format!("{app}_out")).len(), 3);
+    lost(&app, "on_position_lost = \"earliest\"").run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(read_topic(&format!("{app}_out")).len(), 5, "partition 1 from its beginning");
 }

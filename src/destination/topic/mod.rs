@@ -206,20 +206,33 @@ impl Destination for Topics {
         let absent: Vec<_> =
             partitions.iter().filter(|p| !committed.contains_key(p) && !remade.contains(p)).cloned().collect();
         let begun = self.begun(topics, &committed, &absent)?;
+        let lost = |p: &Partition| begun.get(&*p.topic).is_some_and(|b| b.was_whole && p.id < b.partitions);
+        let (lost, absent): (Vec<_>, Vec<_>) = absent.into_iter().partition(lost);
+        if let Some(partition) = lost.first() {
+            let alarm = position_lost(partition, &self.letters.group);
+            if self.terms.on_position_lost == OnPositionLost::Stop {
+                return Err(alarm);
+            }
+            tracing::error!(route = self.letters.route, "{}: going on at the first record", alarm.message);
+        }
         let note = |(name, info): (&String, &TopicInfo)| {
-            let partitions = Some(begun.get(name).copied().unwrap_or(info.partitions));
-            (name.clone(), Note { topic_id: info.id.clone(), partitions, tripped: None })
+            let (partitions, whole) = begun.get(name).map_or((info.partitions, false), |b| (b.partitions, b.whole));
+            (name.clone(), Note { topic_id: info.id.clone(), partitions: Some(partitions), whole, tripped: None })
         };
         self.notes = topics.iter().map(note).collect();
         let mut positions: Positions = committed.into_iter().map(|(p, c)| (p, c.offset)).collect();
         let (mut grown, new): (Vec<_>, Vec<_>) =
-            absent.into_iter().partition(|p| begun.get(&*p.topic).is_some_and(|n| p.id >= *n));
+            absent.into_iter().partition(|p| begun.get(&*p.topic).is_some_and(|b| p.id >= b.partitions));
         grown.extend(remade);
+        grown.extend(lost);
         for (partitions, why) in [(new, Begin::NewGroup), (grown, Begin::NewPartitions)] {
             if !partitions.is_empty() {
                 let begins = start(&partitions, why)?;
                 // Stored at once: `latest`, resolved again after a crash, would skip what came in between.
                 self.consumer.commit(&begins, &self.notes)?;
+                if why == Begin::NewGroup {
+                    self.tell(&begins);
+                }
                 positions.extend(begins);
             }
         }
@@ -315,28 +328,72 @@ impl Topics {
         Ok(self.producer.renew(DEADLINE)?)
     }
 
-    /// How many partitions each topic had when the group began with it, as the notes beside its positions tell. Other
-    /// workers' partitions are only looked at for those that have no position.
+    /// How each topic was when the group began with it, as the notes beside its positions tell. Other workers' partitions
+    /// are only looked at while something is missing.
     fn begun(
         &self,
         topics: &TopicInfos,
         committed: &BTreeMap<Partition, Committed>,
         absent: &[Partition],
-    ) -> Result<BTreeMap<String, i32>, Setback> {
+    ) -> Result<BTreeMap<String, Begun>, Setback> {
         let of = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
-        let asked: BTreeSet<&Arc<str>> = absent.iter().map(|p| &p.topic).collect();
+        let unsure = committed.iter().filter(|(_, c)| c.note.as_ref().is_none_or(|n| !n.whole)).map(|(p, _)| p);
+        let asked: BTreeSet<&Arc<str>> = absent.iter().chain(unsure).map(|p| &p.topic).collect();
         let others: Vec<_> =
             asked.into_iter().flat_map(|t| (0..of(t)).map(|id| Partition { topic: t.clone(), id })).collect();
-        let mut begun = BTreeMap::new();
-        for (partition, c) in committed.clone().into_iter().chain(self.consumer.committed(&others, DEADLINE)?) {
-            let noted = c.note.as_ref().and_then(|n| n.partitions);
-            if let Some(n) = noted.filter(|_| !another_topic(&partition, topics, Some(&c))) {
-                let least = begun.entry(partition.topic.to_string()).or_insert(n);
-                *least = n.min(*least);
-            }
+        let mut known = self.consumer.committed(&others, DEADLINE)?;
+        known.extend(committed.clone());
+        known.retain(|p, c| !another_topic(p, topics, Some(c)));
+        let mut begun: BTreeMap<String, Begun> = BTreeMap::new();
+        for (partition, c) in &known {
+            let Some(note) = &c.note else { continue };
+            let Some(partitions) = note.partitions else { continue };
+            let begun = begun.entry(partition.topic.to_string()).or_insert(Begun { partitions, ..Begun::default() });
+            begun.partitions = begun.partitions.min(partitions);
+            begun.was_whole |= note.whole;
+        }
+        for topic in absent.iter().chain(known.keys()).map(|p| &p.topic) {
+            let now = Begun { partitions: of(topic), ..Begun::default() };
+            let begun = begun.entry(topic.to_string()).or_insert(now);
+            // What is absent here gets its position before the next commit.
+            let has = |p: Partition| known.contains_key(&p) || absent.contains(&p);
+            begun.whole =
+                begun.was_whole || (0..begun.partitions).all(|id| has(Partition { topic: topic.clone(), id }));
         }
         Ok(begun)
     }
+
+    /// Says where partitions begin that have no position: the group is new to them, or the brokers have forgotten it.
+    fn tell(&self, begins: &Positions) {
+        let list: Vec<String> = begins.iter().map(|(p, offset)| format!("{p} at {offset}")).collect();
+        tracing::info!(
+            route = self.letters.route,
+            group = self.letters.group,
+            count = begins.len(),
+            partitions = list.join(", "),
+            "no position is stored: partitions begin anew, as the route's start says"
+        );
+    }
+}
+
+/// A topic when the group began with it.
+#[derive(Default)]
+struct Begun {
+    partitions: i32,
+    /// Whether an earlier commit says that each of them had a position.
+    was_whole: bool,
+    /// Whether each of them has one now.
+    whole: bool,
+}
+
+/// The alarm: a partition whose neighbours say that the group had a position in it.
+fn position_lost(partition: &Partition, group: &str) -> Setback {
+    Setback::stand(
+        Cause::Broker,
+        format!("group {group} has lost its position in {partition}: it is not stored any more"),
+        "set on_position_lost = \"earliest\" to begin at the partition's first record, or store a position for the group \
+         (kafka-consumer-groups --reset-offsets)",
+    )
 }
 
 /// Keeps what the brokers refuse.
