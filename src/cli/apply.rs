@@ -55,8 +55,8 @@ pub fn run(args: &Args) -> Exit {
             return Exit::Usage;
         }
     }
-    match super::plan(&args.file) {
-        Ok(plan) => carry_out(&plan, &parts(&args.only), args.yes, args.format),
+    match super::load(&args.file, true) {
+        Ok((plan, _)) => carry_out(&plan, &parts(&args.only), args.yes, args.format),
         Err(exit) => exit,
     }
 }

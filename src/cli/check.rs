@@ -3,12 +3,13 @@
 use crate::{
     config::{self, Loaded, Options, Plan, Problem, diagnostics},
     kafka,
+    tools::Exit,
 };
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Check routes.toml, its expressions and its schemas, and show every problem at its place.
@@ -35,27 +36,48 @@ pub enum Format {
     Json,
 }
 
-/// Checks, and writes what was found; `colour` is for terminals. The exit code is 0 without errors, 1 with, 3 for a file that
-/// cannot be read.
+/// Checks, and writes what was found; `colour` is for terminals. `Findings` where there are errors, `Environment` for a file
+/// that cannot be read.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl Write) -> io::Result<u8> {
-    let options = Options { strict: args.strict, properties: Some(kafka::properties()), ..options };
-    let loaded = match config::load(&args.file, options) {
-        Ok(loaded) => loaded,
-        Err(error) => return unreadable(args, &error, out),
-    };
-    match args.format {
-        Format::Human => human(args, &loaded, colour, out)?,
-        Format::Json => writeln!(out, "{:#}", as_json(&loaded))?,
-    }
-    Ok(u8::from(loaded.plan.is_none()))
+pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl Write) -> io::Result<Exit> {
+    let loaded = load(&args.file, args.strict, options);
+    show(&args.file, args.format, &loaded, colour, out)?;
+    Ok(exit(&loaded))
 }
 
-fn unreadable(args: &CheckArgs, error: &io::Error, out: &mut impl Write) -> io::Result<u8> {
-    let message = format!("cannot read {}: {error}", args.file.display());
-    match args.format {
+/// The configuration as every command reads it.
+pub(super) fn load(file: &Path, strict: bool, options: Options<'_>) -> io::Result<Loaded> {
+    config::load(file, Options { strict, properties: Some(kafka::properties()), ..options })
+}
+
+pub(super) fn exit(loaded: &io::Result<Loaded>) -> Exit {
+    match loaded {
+        Ok(Loaded { plan: Some(_), .. }) => Exit::Done,
+        Ok(_) => Exit::Findings,
+        Err(_) => Exit::Environment,
+    }
+}
+
+/// Writes what was found in the file.
+pub(super) fn show(
+    file: &Path,
+    format: Format,
+    loaded: &io::Result<Loaded>,
+    colour: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match (loaded, format) {
+        (Err(error), _) => unreadable(file, format, error, out),
+        (Ok(loaded), Format::Human) => human(file, loaded, colour, out),
+        (Ok(loaded), Format::Json) => writeln!(out, "{:#}", as_json(loaded)),
+    }
+}
+
+fn unreadable(file: &Path, format: Format, error: &io::Error, out: &mut impl Write) -> io::Result<()> {
+    let message = format!("cannot read {}: {error}", file.display());
+    match format {
         Format::Human => {
             writeln!(out, "error: {message}")?;
             if error.kind() == io::ErrorKind::NotFound {
@@ -64,10 +86,10 @@ fn unreadable(args: &CheckArgs, error: &io::Error, out: &mut impl Write) -> io::
         }
         Format::Json => writeln!(out, "{:#}", json!({ "ok": false, "message": message, "problems": [] }))?,
     }
-    Ok(3)
+    Ok(())
 }
 
-fn human(args: &CheckArgs, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io::Result<()> {
+fn human(file: &Path, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io::Result<()> {
     for problem in &loaded.problems {
         writeln!(out, "{}\n", diagnostics::human(problem, &loaded.sources, colour))?;
     }
@@ -76,7 +98,7 @@ fn human(args: &CheckArgs, loaded: &Loaded, colour: bool, out: &mut impl Write) 
         Some(plan) => writeln!(out, "ok: {}", summary(plan, loaded, warnings)),
         None => {
             let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
-            writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), args.file.display())
+            writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), file.display())
         }
     }
 }

@@ -36,8 +36,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::checked(&args.file, false) {
-        Ok(plan) => plan,
+    let plan = match super::load(&args.file, false) {
+        Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
     let files = dashboards::generate(&plan);
@@ -53,13 +53,13 @@ pub fn run(args: &Args) -> Exit {
     }
 }
 
-fn tell(args: &Args, files: usize, different: &[(PathBuf, Difference)], out: &mut impl Write) -> io::Result<u8> {
-    let code = u8::from(args.check && !different.is_empty());
+fn tell(args: &Args, files: usize, different: &[(PathBuf, Difference)], out: &mut impl Write) -> io::Result<Exit> {
+    let exit = if args.check && !different.is_empty() { Exit::Findings } else { Exit::Done };
     if args.format == Format::Json {
         let entry = |(path, d): &(PathBuf, Difference)| json!({ "path": path, "difference": d.name() });
         let different: Vec<_> = different.iter().map(entry).collect();
         writeln!(out, "{:#}", json!({ "out": args.out, "files": files, "different": different }))?;
-        return Ok(code);
+        return Ok(exit);
     }
     for (path, difference) in different {
         let what = match (args.check, difference) {
@@ -78,5 +78,5 @@ fn tell(args: &Args, files: usize, different: &[(PathBuf, Difference)], out: &mu
         }
         (false, _) => {}
     }
-    Ok(code)
+    Ok(exit)
 }

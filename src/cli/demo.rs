@@ -1,16 +1,10 @@
 //! `pointsman demo`.
 
-use crate::{
-    telemetry::{LogFormat, init_logs},
-    tools::{
-        Exit,
-        demo::{self, Options},
-    },
+use crate::tools::{
+    Exit,
+    demo::{self, Options},
 };
-use std::{
-    env,
-    io::{self, Write},
-};
+use std::env;
 
 /// Run the five shipped jobs with everything they need inside this process, and account for every record.
 ///
@@ -34,11 +28,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     if env::var_os("POINTSMAN_LOG").is_some_and(|v| !v.is_empty())
-        && let Err(why) = init_logs(LogFormat::Auto)
+        && let Err(exit) = super::logs()
     {
-        // Standard error is all that is left to say it on.
-        let _ = writeln!(io::stderr(), "error: {why}");
-        return Exit::Usage;
+        return exit;
     }
     demo::run(&Options { records: args.records as usize, seed: args.seed, keep_running: args.keep_running })
 }

@@ -14,7 +14,7 @@ mod run;
 mod schemas;
 
 use crate::{
-    config, kafka,
+    config::{self, Loaded},
     schema::Catalog,
     telemetry::{LogFormat, init_logs},
     tools::Exit,
@@ -80,35 +80,32 @@ fn check(args: &check::CheckArgs) -> Exit {
     written(check::run(args, config::Options::default(), colour, &mut out.lock()))
 }
 
-/// The checked plan of a file; its problems on standard error where there is none.
-fn plan(file: &Path) -> Result<config::Plan, Exit> {
-    checked(file, true)
+/// The checked plan of a file and its schemas; its problems on standard error where there is none. `strict`, or as a file is
+/// read where its variables and secrets are not at hand.
+fn load(file: &Path, strict: bool) -> Result<(config::Plan, Catalog), Exit> {
+    match check::load(file, strict, config::Options::default()) {
+        Ok(Loaded { plan: Some(plan), catalog, .. }) => Ok((plan, catalog)),
+        refused => {
+            let err = io::stderr();
+            let shown = check::show(file, check::Format::Human, &refused, colours(&err), &mut err.lock());
+            // Refused it is, whoever reads why.
+            Err(check::exit(&refused).max(written(shown.map(|()| Exit::Done))))
+        }
+    }
 }
 
-/// The same for commands that go on until they are told to stop: from here on they log.
+/// The plan for a command that goes on until it is told to stop: from here on it logs.
 fn plan_and_logs(file: &Path) -> Result<config::Plan, Exit> {
-    let plan = plan(file)?;
+    let (plan, _) = load(file, true)?;
+    logs()?;
+    Ok(plan)
+}
+
+fn logs() -> Result<(), Exit> {
     init_logs(LogFormat::Auto).map_err(|why| {
         // Standard error is all that is left to say it on.
         let _ = writeln!(io::stderr(), "error: {why}");
         Exit::Usage
-    })?;
-    Ok(plan)
-}
-
-/// The same as [`plan`], strict or as a file is read where its variables and secrets are not at hand.
-fn checked(file: &Path, strict: bool) -> Result<config::Plan, Exit> {
-    loaded(file, strict).map(|(plan, _)| plan)
-}
-
-/// The same with the schemas.
-fn loaded(file: &Path, strict: bool) -> Result<(config::Plan, Catalog), Exit> {
-    let options = config::Options { strict, properties: Some(kafka::properties()), ..Default::default() };
-    let loaded = config::load(file, options).ok();
-    loaded.and_then(|l| Some((l.plan?, l.catalog))).ok_or_else(|| {
-        let args = check::CheckArgs { file: file.to_owned(), format: check::Format::Human, strict };
-        let err = io::stderr();
-        written(check::run(&args, options, colours(&err), &mut err.lock()))
     })
 }
 
@@ -117,14 +114,10 @@ fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// What a command's code means; a reader that hung up has seen enough.
-fn written(code: io::Result<u8>) -> Exit {
-    match code {
-        Ok(0) => Exit::Done,
-        Ok(1) => Exit::Findings,
-        Ok(2) => Exit::Usage,
-        Ok(3) => Exit::Environment,
-        Ok(_) => Exit::Fault,
+/// How a command ended that wrote; a reader that hung up has seen enough.
+fn written(ended: io::Result<Exit>) -> Exit {
+    match ended {
+        Ok(exit) => exit,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
             // Standard error is all that is left to say it on.

@@ -37,22 +37,19 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::plan(&args.file) {
-        Ok(plan) => plan,
+    let plan = match super::load(&args.file, true) {
+        Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
     let report = match plan::look(&plan, &parts(&args.only)) {
         Ok(report) => report,
         Err(error) => return super::written(Err(error)),
     };
-    let shown = show(&report, args.format);
-    if shown.is_err() {
-        return super::written(shown.map(|()| 0));
-    }
-    match report.exit() {
+    let exit = match report.exit() {
         Exit::Done if args.exit_code && report.changes() > 0 => Exit::Findings,
         exit => exit,
-    }
+    };
+    super::written(show(&report, args.format).map(|()| exit))
 }
 
 /// The parts that were asked for; none means all.

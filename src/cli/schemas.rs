@@ -49,8 +49,8 @@ struct Of {
 
 pub fn run(args: &Args) -> Exit {
     let (Action::Register(of) | Action::Check(of) | Action::Diff(of)) = &args.action;
-    let plan = match super::plan(&of.file) {
-        Ok(plan) => plan,
+    let plan = match super::load(&of.file, true) {
+        Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };
     match &args.action {

@@ -5,11 +5,14 @@
 use pointsman::{
     cli::check::{self, CheckArgs, Format},
     config::{self, Options, Severity},
+    tools::Exit,
 };
 use proptest::{prelude::*, sample::Index};
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::OnceLock,
 };
 
@@ -51,7 +54,7 @@ fn check(workspace: &Path, format: Format, strict: bool) -> (u8, String) {
     let mut out = Vec::new();
     let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    (code, text.replace(&format!("{}/", workspace.display()), ""))
+    (code as u8, text.replace(&format!("{}/", workspace.display()), ""))
 }
 
 #[test]
@@ -87,7 +90,8 @@ fn the_shipped_configuration_is_good() {
     let args = CheckArgs { file, format: Format::Human, strict: true };
     let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(code == 0 && text.starts_with("ok: 6 routes, ") && text.lines().count() == 1, "exit {code}\n{text}");
+    assert_eq!(code, Exit::Done, "{text}");
+    assert!(text.starts_with("ok: 6 routes, ") && text.lines().count() == 1, "{text}");
 }
 
 #[test]
@@ -112,8 +116,24 @@ fn json_tells_every_problem_with_its_place() {
 fn a_file_that_is_not_there_is_the_environments_fault() {
     let args = CheckArgs { file: "nowhere/routes.toml".into(), format: Format::Human, strict: false };
     let mut out = Vec::new();
-    assert_eq!(check::run(&args, OPTIONS, false, &mut out).unwrap(), 3);
+    assert_eq!(check::run(&args, OPTIONS, false, &mut out).unwrap(), Exit::Environment);
     assert!(String::from_utf8(out).unwrap().contains("nowhere/routes.toml"));
+}
+
+/// What can be read but once, such as a pipe, is told as it was read.
+#[test]
+fn a_refused_configuration_is_read_once() {
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+        .args(["plan", "-f", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    plan.stdin.take().unwrap().write_all(b"version = 2\n").unwrap();
+    let out = plan.wait_with_output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("version = 2"), "{said}");
 }
 
 #[test]
