@@ -13,8 +13,8 @@ pub enum LogFormat {
     Human,
 }
 
-/// What is logged without a filter: other crates only where something is wrong.
-const DEFAULT_FILTER: &str = "warn,pointsman=info";
+/// What is logged without a filter: other crates only where something is wrong. `kafka` is what we and librdkafka say of a cluster.
+const DEFAULT_FILTER: &str = "warn,pointsman=info,kafka=info";
 
 /// Starts logging to stderr, filtered by POINTSMAN_LOG, else RUST_LOG (`info`, `pointsman=debug`, …).
 /// A second call in one process changes nothing.
@@ -49,4 +49,20 @@ fn filter() -> Result<EnvFilter, String> {
         }
     }
     Ok(EnvFilter::new(DEFAULT_FILTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn without_a_filter_what_we_say_of_a_cluster_is_told() {
+        let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(DEFAULT_FILTER)).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::enabled!(target: "kafka", Level::INFO));
+            assert!(tracing::enabled!(target: "pointsman::runtime", Level::INFO));
+            assert!(!tracing::enabled!(target: "sqlx::query", Level::INFO));
+        });
+    }
 }
