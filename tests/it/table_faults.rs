@@ -209,6 +209,11 @@ fn a_claim_waits_for_the_open_transaction_of_the_former_owner(db: Db) {
     first.settle().unwrap();
     thread::scope(|scope| {
         let successor = scope.spawn(|| claim(&mut second).unwrap());
+        if !db.is_sqlite() {
+            let waiting = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            wait_until("the claim waits", Duration::from_secs(20), || db.count(waiting) == 1);
+        }
+        assert!(!successor.is_finished(), "it claimed beside an open transaction");
         first.commit(Ticket { positions: Positions::from([(t(0), 1)]), group: None }).unwrap();
         assert_eq!(successor.join().unwrap().len(), 1);
     });

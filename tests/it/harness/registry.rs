@@ -1,10 +1,9 @@
 //! A schema registry of a test's own: the one that Pointsman ships, as its users start it.
 
-use super::{block_on, wait_until};
+use super::block_on;
 use std::{
-    net::TcpListener,
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 /// A running registry, kept in memory; it ends with this value.
@@ -15,18 +14,19 @@ pub struct Registry {
 
 impl Registry {
     pub fn start() -> Registry {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
-            .args(["registry", "--listen", &free.to_string()])
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+            .args(["registry", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let registry = Registry { child, url: format!("http://{free}") };
-        let subjects = format!("{}/subjects", registry.url);
-        wait_until("the registry answers", Duration::from_secs(20), || block_on(reqwest::get(&subjects)).is_ok());
-        registry
+        // It listens once it says where.
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let url = said.split([' ', ',']).find(|word| word.starts_with("http://"));
+        let url = url.unwrap_or_else(|| panic!("the registry says {said:?}")).to_owned();
+        Registry { child, url }
     }
 
     /// Its table in routes.toml.
