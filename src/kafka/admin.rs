@@ -1,12 +1,10 @@
-//! What changes a cluster: topics made, widened, emptied and deleted.
+//! What changes a cluster: topics made and widened.
 
 use super::{
     client::{Client, Event, Queue},
     cluster::{Cluster, broker_time},
     fault::{Fault, Kind, check},
-    list::List,
 };
-use crate::record::Positions;
 use rdkafka::{bindings as rd, types::RDKafkaErrorCode};
 use std::{
     collections::BTreeMap,
@@ -106,52 +104,6 @@ impl Cluster<'_> {
             let result = rd::rd_kafka_event_CreatePartitions_result(answer.ptr());
             topic_results(rd::rd_kafka_CreatePartitions_result_topics(result, &mut count), count, &what)
         }
-    }
-
-    /// Deletes a topic with all its records.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub fn delete_topic(&self, topic: &str) -> Result<(), Fault> {
-        let what = format!("cannot delete the topic {topic}");
-        let name = c_string(topic, &what)?;
-        let request = self.request(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETETOPICS);
-        // SAFETY: as in `create_topic`.
-        let answer = unsafe {
-            let mut gone = rd::rd_kafka_DeleteTopic_new(name.as_ptr());
-            rd::rd_kafka_DeleteTopics(self.client().ptr(), &mut gone, 1, request.options(), request.queue());
-            rd::rd_kafka_DeleteTopic_destroy(gone);
-            request.answer(&what)
-        }?;
-        // SAFETY: as in `create_topic`.
-        unsafe {
-            let mut count = 0;
-            let result = rd::rd_kafka_event_DeleteTopics_result(answer.ptr());
-            topic_results(rd::rd_kafka_DeleteTopics_result_topics(result, &mut count), count, &what)
-        }
-    }
-
-    /// Deletes the records before these positions.
-    ///
-    /// # Errors
-    /// The broker's.
-    pub fn delete_records(&self, before: &Positions) -> Result<(), Fault> {
-        let what = "cannot delete records";
-        let list: List = before.iter().map(|(p, offset)| (p, *offset)).collect();
-        let request = self.request(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETERECORDS);
-        // SAFETY: the list is copied; the request object is ours, freed once.
-        let answer = unsafe {
-            let mut gone = rd::rd_kafka_DeleteRecords_new(list.ptr());
-            rd::rd_kafka_DeleteRecords(self.client().ptr(), &mut gone, 1, request.options(), request.queue());
-            rd::rd_kafka_DeleteRecords_destroy(gone);
-            request.answer(what)
-        }?;
-        // SAFETY: the event is a DeleteRecords result, and lends its list.
-        let done = unsafe {
-            let result = rd::rd_kafka_event_DeleteRecords_result(answer.ptr());
-            List::copied(rd::rd_kafka_DeleteRecords_result_offsets(result))
-        };
-        done.check("cannot delete records of")
     }
 
     pub(super) fn request(&self, operation: rd::rd_kafka_admin_op_t) -> Request {

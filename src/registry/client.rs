@@ -12,7 +12,7 @@ use crate::{
 use schema_registry_converter::{
     async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject_and_version, post_schema},
     error::SRCError,
-    schema_registry_common::{RegisteredReference, RegisteredSchema, SchemaType, SuppliedReference, SuppliedSchema},
+    schema_registry_common::{RegisteredReference, RegisteredSchema, SchemaType, SuppliedSchema},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,15 +33,6 @@ pub enum Answer {
     Unknown,
     /// It knows the id, and no Avro record can be read with it: why.
     Unusable(Arc<str>),
-}
-
-/// A schema that another refers to; registered before it, under its own subject.
-#[derive(Clone, Debug)]
-pub struct Reference {
-    /// The full name that the referring schema uses.
-    pub name: String,
-    pub subject: String,
-    pub text: String,
 }
 
 /// A connection to a schema registry; cheap to clone, its cache is shared.
@@ -130,15 +121,12 @@ impl Client {
         Ok(answer)
     }
 
-    /// Registers a schema under a subject, its references first; the id it has there, also if it was registered before.
+    /// Registers a whole schema under a subject; the id it has there, also if it was registered before.
     ///
     /// # Errors
     /// The subject's compatibility level or the registry's idea of a schema refuses it, or the environment does.
-    pub async fn register(&self, subject: &str, text: &str, references: &[Reference]) -> Result<u32, RegisterError> {
-        let references =
-            references.iter().map(|r| SuppliedReference::new(r.name.clone(), encoded(&r.subject), r.text.clone()));
-        let schema = supplied(text).with_references(references.collect());
-        match post_schema(&self.settings, encoded(subject), schema).await {
+    pub async fn register(&self, subject: &str, text: &str) -> Result<u32, RegisterError> {
+        match post_schema(&self.settings, encoded(subject), supplied(text)).await {
             Ok(registered) => Ok(registered.id),
             Err(e) => Err(self.refusal(&e).registering(subject)),
         }

@@ -5,6 +5,6 @@ mod refusal;
 pub mod server;
 mod subjects;
 
-pub use client::{Answer, Client, Reference};
+pub use client::{Answer, Client};
 pub use refusal::RegisterError;
 pub use subjects::{Place, Verdict, Version};

@@ -48,18 +48,12 @@ impl Telemetry {
     }
 
     /// The verbs of a route; `cases` by their index in the program, one empty name for a route without cases.
-    /// A route that was there before (another worker's, a reload) keeps its place on the board and goes on counting, as
-    /// its metrics do.
+    /// A route that is there already (another worker's) keeps its place on the board and goes on counting, as its metrics do.
     pub fn route(self: &Arc<Self>, name: &str, cases: &[impl AsRef<str>]) -> Arc<RouteTelemetry> {
         let mut board = lock(&self.board);
         let view = board.entry(name.to_owned()).or_insert_with(|| Arc::new(Mutex::new(RouteView::new(name)))).clone();
         drop(board);
         Arc::new(RouteTelemetry::new(self.clone(), name, cases, view))
-    }
-
-    /// Takes a route off the board: a changed configuration no longer has it.
-    pub fn forget(&self, route: &str) {
-        lock(&self.board).remove(route);
     }
 
     /// Every route as it stands now, by name.
@@ -199,7 +193,7 @@ mod tests {
         let view = &telemetry.board()[0];
         assert_eq!((view.state(), view.workers()), (State::Flowing, 2));
         assert_eq!(view.setback.as_ref().map(|s| s.attempt), Some(2));
-        a.setback(&Setback::stand(Cause::Database, "no table orders", "run `pointsman migrate`"), 1, Duration::ZERO);
+        a.setback(&Setback::stand(Cause::Database, "no table orders", "run `pointsman apply`"), 1, Duration::ZERO);
         assert_eq!(telemetry.board()[0].state(), State::Standing);
     }
 

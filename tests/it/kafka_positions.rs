@@ -1,7 +1,7 @@
 //! Positions that end behind what no reader sees, that are gone, or that belong to another topic of the same name.
 
 use crate::{
-    harness::{create_topic, message, produce, unique, wait_until},
+    harness::{create_topic, delete_records, delete_topic, message, produce, unique, wait_until},
     kafka_records::{PATIENCE, ask, record, send, settings},
 };
 use pointsman::{
@@ -129,7 +129,7 @@ fn a_position_that_retention_has_passed_stops_the_route_or_is_counted() {
         produce(&topic, (0..20).map(|_| message("k", "v")));
         let partition = Partition::new(&topic, 0);
         let at = |offset| Positions::from([(partition.clone(), offset)]);
-        ask(|cluster| cluster.delete_records(&at(15))).unwrap();
+        delete_records(&topic, 0, 15);
 
         let (mut source, _) = open(protocol, &route(&topic, OnPositionLost::Stop));
         let setback = source.flow(&at(10)).unwrap_err();
@@ -168,8 +168,7 @@ fn a_topic_that_is_made_anew_is_noticed() {
     let (mut source, partitions) = open("cooperative-sticky", &route(&topic, OnPositionLost::Stop));
     source.flow(&Positions::from([(partitions[0].clone(), 0)])).unwrap();
     assert_eq!(read_all(&mut source).0, [0, 1, 2, 3, 4]);
-    ask(|cluster| cluster.delete_topic(&topic)).unwrap();
-    wait_until("the topic is gone", PATIENCE, || id().is_none());
+    delete_topic(&topic);
     create_topic(&topic, 1, &[]);
     produce(&topic, (0..8).map(|_| message("k", "new")));
     // The worker claims again after any event, and the claim compares the ids.

@@ -29,7 +29,7 @@ impl Served {
         Served { url, stop: Some(stop), client: reqwest::Client::new() }
     }
 
-    fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, format!("{}{path}", self.url));
         if !body.is_null() {

@@ -9,7 +9,7 @@ use pointsman::{
     config,
     failure::{Remedy, Setback},
     http,
-    registry::{Answer, Client, Place, Reference, RegisterError, server::Registry},
+    registry::{Answer, Client, Place, RegisterError, server::Registry},
     schema::{Kind, compatibility::Level},
 };
 use serde_json::json;
@@ -47,8 +47,8 @@ fn a_schema_is_registered_found_and_read_by_its_id() {
         assert!(client.version(subject, None).await.unwrap().is_none());
         assert!(client.versions(subject).await.unwrap().is_empty());
         assert!(client.verdict(subject, &text).await.unwrap().compatible);
-        let id = client.register(subject, &text, &[]).await.unwrap();
-        assert_eq!(client.register(subject, &text, &[]).await.unwrap(), id);
+        let id = client.register(subject, &text).await.unwrap();
+        assert_eq!(client.register(subject, &text).await.unwrap(), id);
         assert_eq!(client.place_of(subject, &text).await.unwrap(), Some(Place { id, version: 1 }));
         assert_eq!(client.versions(subject).await.unwrap(), [1]);
         let latest = client.version(subject, None).await.unwrap().unwrap();
@@ -64,7 +64,7 @@ fn a_known_id_is_not_asked_for_again() {
     let served = Served::new(Registry::in_memory());
     let client = client(&served.url);
     block_on(async {
-        let id = client.register("s", "\"string\"", &[]).await.unwrap();
+        let id = client.register("s", "\"string\"").await.unwrap();
         client.schema(id).await.unwrap();
         drop(served);
         let Answer::Schema(schema) = client.schema(id).await.unwrap() else { panic!("no schema") };
@@ -78,9 +78,13 @@ fn references_are_resolved_into_the_schema() {
     let client = client(&served.url);
     let inner = r#"{"type":"record","name":"Address","namespace":"shop","fields":[{"name":"city","type":"string"}]}"#;
     let outer = record(json!([{ "name": "to", "type": "shop.Address" }]));
-    let reference = Reference { name: "shop.Address".into(), subject: "address".into(), text: inner.into() };
+    // Pointsman registers schemas whole; others do not.
+    served.send("POST", "/subjects/address/versions", &json!({ "schema": inner }));
+    let references = json!([{ "name": "shop.Address", "subject": "address", "version": 1 }]);
+    let order = json!({ "schema": outer, "references": references });
+    let (_, answer) = served.send("POST", "/subjects/order/versions", &order);
+    let id = answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")) as u32;
     block_on(async {
-        let id = client.register("order", &outer, &[reference]).await.unwrap();
         let Answer::Schema(schema) = client.schema(id).await.unwrap() else { panic!("no schema") };
         assert!(schema.to_json().contains("city"), "{}", schema.to_json());
     });
@@ -92,16 +96,16 @@ fn an_incompatible_schema_and_no_schema_at_all_are_refused_with_the_registry_s_r
     let client = client(&served.url);
     let breaking = record(json!([{ "name": "id", "type": "long" }, { "name": "price", "type": "double" }]));
     block_on(async {
-        client.register("s", &record(json!([{ "name": "id", "type": "long" }])), &[]).await.unwrap();
+        client.register("s", &record(json!([{ "name": "id", "type": "long" }]))).await.unwrap();
         let verdict = client.verdict("s", &breaking).await.unwrap();
         assert!(!verdict.compatible && verdict.reasons.iter().any(|r| r.contains("price")), "{verdict:?}");
         assert_eq!(
             (client.level("s").await.unwrap(), &*client.mode("s").await.unwrap()),
             (Level::Backward, "READWRITE")
         );
-        let e = client.register("s", &breaking, &[]).await.unwrap_err();
+        let e = client.register("s", &breaking).await.unwrap_err();
         assert!(matches!(&e, RegisterError::Incompatible(why) if why.contains("price")), "{e}");
-        let e = client.register("s", "{}", &[]).await.unwrap_err();
+        let e = client.register("s", "{}").await.unwrap_err();
         assert!(matches!(&e, RegisterError::Refused(why) if why.contains("Invalid schema")), "{e}");
     });
 }
@@ -147,7 +151,7 @@ fn a_registry_that_does_not_listen_is_named() {
     let e = setback(&client(&url));
     assert!(e.message.contains(&url) && e.message.contains("cannot be reached: Connection refused"), "{e}");
     block_on(async {
-        let e = client(&url).register("s", "\"int\"", &[]).await.unwrap_err();
+        let e = client(&url).register("s", "\"int\"").await.unwrap_err();
         assert!(matches!(e, RegisterError::Setback(_)), "{e}");
     });
 }

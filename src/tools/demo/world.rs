@@ -137,7 +137,7 @@ fn register(runtime: &Runtime, plan: &Plan, catalog: &Catalog) -> Result<u32, Se
     let Some(registry) = &plan.registry else { return Ok(0) };
     let registry = Client::new(registry)?;
     let register = |topic: &str, text: &str| {
-        runtime.block_on(registry.register(&format!("{topic}-value"), text, &[])).map_err(|e| match e {
+        runtime.block_on(registry.register(&format!("{topic}-value"), text)).map_err(|e| match e {
             RegisterError::Setback(setback) => setback,
             refused => Setback::stand(Cause::Registry, refused.to_string(), ""),
         })

@@ -159,7 +159,7 @@ fn register(plan: &Plan, topic: &str, schema: &Arc<Schema>, runtime: &Runtime) -
         .into());
     };
     let subject = format!("{topic}-value");
-    let registered = runtime.block_on(Client::new(registry)?.register(&subject, &schema.to_json(), &[]));
+    let registered = runtime.block_on(Client::new(registry)?.register(&subject, &schema.to_json()));
     let id = registered.map_err(|error| match error {
         RegisterError::Setback(setback) => setback,
         refused => Setback::stand(

@@ -109,7 +109,7 @@ fn subject(plan: &Plan, item: &mut Item, runtime: &Runtime, told: &mut dyn FnMut
     each(item, told, &mut |name, change| {
         let (Some(settings), Change::Register { text }) = (&plan.registry, change) else { return Ok(()) };
         let client = Client::new(settings)?;
-        runtime.block_on(client.register(name, text, &[])).map(|_| ()).map_err(|refused| match refused {
+        runtime.block_on(client.register(name, text)).map(|_| ()).map_err(|refused| match refused {
             RegisterError::Setback(setback) => setback,
             refused => Setback::stand(Cause::Registry, refused.to_string(), ""),
         })

@@ -2,7 +2,7 @@
 
 use super::{block_on, services, wait_until};
 use rdkafka::{
-    ClientConfig, Message as _, TopicPartitionList,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
@@ -145,6 +145,14 @@ pub fn delete_topic(name: &str) {
 pub fn delete_group(group: &str) {
     wait_until("the group is empty", PATIENCE, || members_of(group) == 0);
     assert_eq!(block_on(admin().delete_groups(&[group], &patiently())).unwrap(), [Ok(group.to_owned())]);
+}
+
+/// Deletes a partition's records before this offset.
+pub fn delete_records(topic: &str, partition: i32, before: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).unwrap();
+    let gone = block_on(admin().delete_records(&list, &patiently())).unwrap();
+    gone.elements().iter().for_each(|of| of.error().unwrap());
 }
 
 fn partitions_of(topic: &str) -> usize {

@@ -12,8 +12,8 @@ mod services;
 
 pub use command::{Finished, Project, Running, head};
 pub use kafka::{
-    Broker, Message, alter_topic, bootstrap_servers, client, create_topic, delete_group, delete_topic, ends_of_topic,
-    grow_topic, members_of, message, produce, read_topic,
+    Broker, Message, alter_topic, bootstrap_servers, client, create_topic, delete_group, delete_records, delete_topic,
+    ends_of_topic, grow_topic, members_of, message, produce, read_topic,
 };
 pub use postgres::Database;
 pub use registry::Registry;
