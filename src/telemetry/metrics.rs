@@ -107,7 +107,7 @@ pub const METRICS: &[MetricDoc] = &[
         H,
         "seconds",
         &["route"],
-        "From the first write of a transaction to the answer of its commit.",
+        "From settling what a transaction wrote to the answer of its commit.",
     ),
     doc(
         "pointsman_retries_total",

@@ -244,7 +244,11 @@ fn route_batches(own: &str) -> Vec<Panel> {
     );
     let panels = vec![
         quantiles(
-            Panel::lines("Commit", Unit::Seconds, "From the first write of a transaction to the answer of its commit."),
+            Panel::lines(
+                "Commit",
+                Unit::Seconds,
+                "From settling what a transaction wrote to the answer of its commit.",
+            ),
             "pointsman_commit_seconds",
             own,
         ),
