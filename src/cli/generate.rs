@@ -25,7 +25,7 @@ use std::{
   pointsman generate shop.Order                                 ten orders as JSON lines, to look at
   pointsman generate processed-events --to topic --count 100000 as fast as it goes, to the route's own topic
   pointsman generate job-states --to topic --batch 100 --pause 1s
-  pointsman generate shop.Event --to http://localhost:8080/events --rate 200 --start now
+  pointsman generate shop.Event --to http://localhost:8088/events --rate 200 --start now
   pointsman generate processed-events --invalid 5% --faults broken-rule,truncated
   pointsman generate shop.Order --to file:orders.avro --count 5000")]
 pub struct Args {

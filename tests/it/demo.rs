@@ -8,10 +8,15 @@ fn the_demo_accounts_for_every_record_and_leaves_its_rows() {
     let project = Project::new("").variable("POINTSMAN_LOG", "");
     let folder = project.folder.clone();
     let project = project.variable("TMPDIR", folder.to_str().unwrap());
-    let finished = project.run(&["demo", "--records", "2000"]);
+    let finished = project.run(&["demo"]);
     let told = format!("{}\n{}", finished.stdout, finished.stderr);
     assert_eq!(finished.code, Some(0), "{told}");
     assert!(finished.stdout.contains("Every record is accounted for"), "{told}");
+
+    // Its last line is shortened there, and says how long it took.
+    let (_, shown) = include_str!("../../README.md").split_once("What the demo prints in the end").unwrap();
+    let shown = shown.split_once("```text\n").unwrap().1.split_once("  …\n").unwrap().0;
+    assert!(finished.stdout.contains(shown), "README.md shows\n{shown}\nand the demo prints\n{told}");
 
     let figures = |route: &str| -> Vec<u64> {
         let line = finished.stdout.lines().find(|l| l.split_whitespace().next() == Some(route));
@@ -21,13 +26,13 @@ fn the_demo_accounts_for_every_record_and_leaves_its_rows() {
     let routes = ["processed-events", "enriched-events", "stored-orders", "sales", "job-states"];
     for route in routes {
         let [consumed, delivered, filtered, dead] = figures(route)[..] else { panic!("{route}: {told}") };
-        assert_eq!(consumed, 400, "{route}: {told}");
+        assert_eq!(consumed, 4_000, "{route}: {told}");
         assert_eq!(consumed, delivered + filtered + dead, "{route}: {told}");
         assert!(dead > 0, "{route}: {told}");
     }
     let delivered = figures("processed-events")[1];
     assert_eq!(figures("stored-events"), [delivered, delivered, 0, 0], "the second route reads what the first writes");
-    assert_eq!(figures("all")[0], 2000 + delivered);
+    assert_eq!(figures("all")[0], 20_000 + delivered);
 
     let count = |database: &str, sql: &'static str| -> u64 {
         let url = format!("sqlite://{}", folder.join("pointsman-demo-1/data").join(database).display());
