@@ -162,7 +162,7 @@ impl Judge {
         let mut outcomes = self
             .program
             .process(&events, &Known::default(), now)
-            .expect("only Avro and look-ups have to be fetched, and a collector has neither");
+            .expect("only schemas of Avro have to be fetched, and a collector reads JSON");
         let mut refused = Vec::new();
         let mut listed = 0;
         for (index, verdict) in std::mem::take(&mut outcomes.verdicts).into_iter().enumerate() {

@@ -128,11 +128,11 @@ mod tests {
             example: Example::default(),
         }];
         route.committed(counts, failures, Duration::ZERO);
-        let standing = Setback::stand(Cause::Database, "no table <orders>", "run `pointsman migrate`");
+        let standing = Setback::stand(Cause::Database, "no table <orders>", "run `pointsman apply`");
         route.worker(0).setback(&standing, 1, Duration::ZERO);
         let page = html(&telemetry.board(), &telemetry.collectors(), telemetry.started());
         for part in
-            ["<td class=standing>standing", ">44<", "decode/bad-date", "no table &lt;orders&gt;", "pointsman migrate"]
+            ["<td class=standing>standing", ">44<", "decode/bad-date", "no table &lt;orders&gt;", "pointsman apply"]
         {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
