@@ -87,7 +87,7 @@ impl<'c> Cluster<'c> {
     /// Where these partitions begin, end, or stood at a time.
     ///
     /// # Errors
-    /// The broker's; an unknown partition is [`Kind::Refused`].
+    /// The broker's; an unknown partition is [`super::Kind::Refused`].
     pub fn offsets(&self, partitions: &[Partition], at: At) -> Result<Positions, Fault> {
         const LATEST: i64 = -1;
         let time = match at {
