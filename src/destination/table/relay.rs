@@ -239,3 +239,54 @@ impl Destination for Relayed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Database, Dlq, Kafka, OnPositionLost},
+        destination::table::RouteContext,
+        kafka::{MockCluster, Reports, Settings},
+        telemetry::Telemetry,
+    };
+
+    #[test]
+    fn a_relay_whose_producer_met_a_fatal_fault_is_not_used_again() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = std::env::temp_dir().join(format!("pointsman_relay_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let database = Database {
+            name: "shop".into(),
+            url: format!("sqlite://{}/shop.db", folder.display()),
+            user: None,
+            password: None,
+            migrations: None,
+        };
+        let context = RouteContext {
+            cluster_id: "cluster".into(),
+            group: "g".into(),
+            route: "r".into(),
+            cases: Vec::new(),
+            dlq: Dlq::Topic("dlq".into()),
+            otherwise: None,
+            on_position_lost: OnPositionLost::Stop,
+            fk_wait: Duration::ZERO,
+            mark: String::new(),
+        };
+        let tables = Tables::open(runtime.handle().clone(), &database, context, Arc::new([])).unwrap();
+        let cluster = MockCluster::start().unwrap();
+        let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), ..Kafka::default() };
+        let producer = Producer::idempotent(&Settings::new(&kafka, "test"), Reports::All).unwrap();
+        let telemetry = Telemetry::new().route("r", &[""]);
+        let mut relayed = Relayed::new(tables, producer, HashMap::new(), telemetry, 0);
+        let partition = Partition::new("t", 0);
+        let start = Positions::from([(partition.clone(), 0)]);
+        relayed.claim(&[partition], &TopicInfos::new(), &mut |_, _| Ok(start.clone())).unwrap();
+        relayed.producer.break_for_good();
+        relayed.tend().unwrap_err();
+        let aborted = relayed.abort();
+        drop(relayed);
+        std::fs::remove_dir_all(&folder).unwrap();
+        aborted.expect_err("the deliverer opens another destination then");
+    }
+}

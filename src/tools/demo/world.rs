@@ -6,7 +6,7 @@ use crate::{
     failure::{Cause, Setback},
     generate::jobs::{Generated, Job, Recipe},
     http,
-    kafka::{self, MockCluster, NotTaken, Outgoing, Producer, Reports},
+    kafka::{self, MockCluster, Outgoing, Producer, Reports},
     record::Header,
     registry::{Client, RegisterError, server},
     route::destinations,
@@ -108,13 +108,7 @@ impl World {
                 timestamp: None,
                 tag: 0,
             };
-            loop {
-                match producer.produce(&outgoing) {
-                    Ok(()) => break,
-                    Err(NotTaken::QueueFull) => drop(producer.reports(Duration::from_millis(50), &mut report)?),
-                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => return Err(fault.into()),
-                }
-            }
+            producer.hand_over(&outgoing, PATIENCE, &mut report)?;
         }
         producer.flush(PATIENCE, &mut report)?;
         Ok(refused?)
