@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Loaded, Options, Plan, Problem, diagnostics},
-    kafka,
+    generate, kafka,
     tools::Exit,
 };
 use clap::{Args, ValueEnum};
@@ -42,7 +42,10 @@ pub enum Format {
 /// # Errors
 /// The output cannot be written.
 pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl Write) -> io::Result<Exit> {
-    let loaded = load(&args.file, args.strict, options);
+    let mut loaded = load(&args.file, args.strict, options);
+    if let Ok(loaded) = &mut loaded {
+        loaded.add(generate::wrong_hints(&loaded.catalog));
+    }
     show(&args.file, args.format, &loaded, colour, out)?;
     Ok(exit(&loaded))
 }
@@ -98,8 +101,22 @@ fn human(file: &Path, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io
         Some(plan) => writeln!(out, "ok: {}", summary(plan, loaded, warnings)),
         None => {
             let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
-            writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), file.display())
+            writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), files(loaded, file))
         }
+    }
+}
+
+/// The files that have errors.
+fn files(loaded: &Loaded, file: &Path) -> String {
+    let errors = loaded.problems.iter().filter(|p| p.is_error()).filter_map(|p| p.place);
+    let mut paths: Vec<_> = errors.filter_map(|place| Some(&loaded.sources.get(place.file)?.path)).collect();
+    paths.sort();
+    paths.dedup();
+    match paths[..] {
+        [] => file.display().to_string(),
+        [one] => one.display().to_string(),
+        [one, other] => format!("{} and {}", one.display(), other.display()),
+        _ => format!("{} files", paths.len()),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(value_name = "ROUTE|SCHEMA")]
     name: String,
     /// The configuration; schemas/ is the folder beside it.
-    #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = FILE)]
     file: PathBuf,
     /// Where to: `topic` (the route's own), `topic:NAME`, `http://…` (a collector), `file:PATH` (replaced if it is there), or `-`.
     #[arg(long, value_name = "TARGET", default_value = "-", value_parser = to)]
@@ -69,12 +69,15 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
     invalid: f64,
     /// What is wrong with these, of: missing-field, wrong-type, broken-rule, truncated, not-json. Left out: all that can be.
-    #[arg(long, value_name = "FAULT,…", value_delimiter = ',', value_parser = fault)]
+    #[arg(long, value_name = "FAULT,…", value_delimiter = ',', value_parser = fault, requires = "invalid")]
     faults: Vec<Fault>,
     /// The collector's bearer token.
     #[arg(long, value_name = "TOKEN", env = "POINTSMAN_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
+
+/// The configuration where none is named: it need not be there.
+const FILE: &str = "routes.toml";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatArg {
@@ -103,10 +106,10 @@ pub fn run(args: &Args) -> Exit {
         colour: super::colours(&io::stderr()),
     };
     // A schema needs no routes, as long as nothing has to be found through them.
-    if !args.file.exists() && !matches!(args.to, To::Topic(_)) {
-        let folder = args.file.parent().unwrap_or(Path::new("")).join("schemas");
+    if !args.file.exists() && args.file == Path::new(FILE) && !matches!(args.to, To::Topic(_)) {
+        let folder = Path::new("schemas");
         if folder.is_dir() {
-            let (catalog, problems) = Catalog::load(&folder);
+            let (catalog, problems) = Catalog::load(folder);
             if problems.iter().any(|p| p.problem.is_error()) {
                 return generate::refuse(problems, options.colour);
             }

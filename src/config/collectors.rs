@@ -108,7 +108,7 @@ fn collector(cx: &Context<'_>, entry: &Entry, named: &Named<'_>, http: Option<&s
 fn listen(section: &Section<'_>, http: Option<&str>) -> Option<String> {
     let value = section.require("listen", "write `listen = \"127.0.0.1:8088\"`: where clients send events to")?;
     let listen = text(section.cx, value)?;
-    check_address(section.cx, &listen, value.place, "127.0.0.1:8088");
+    check_address(section.cx, &listen, value, "127.0.0.1:8088");
     // Port 0 is a free one, another each time.
     if http == Some(listen.as_str()) && !listen.ends_with(":0") {
         section.cx.report(

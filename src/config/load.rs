@@ -11,11 +11,11 @@ use super::{
     plan::{Plan, Route},
     problem::{self, Place, Problem, Sources},
     routes::{self, Named},
-    schemas::Schemas,
+    schemas::{Schemas, placed},
     section::Section,
     settings, validators,
 };
-use crate::schema::Catalog;
+use crate::schema::{Catalog, FileProblem};
 use std::path::Path;
 
 /// A configuration as it was read.
@@ -23,7 +23,7 @@ use std::path::Path;
 pub struct Loaded {
     /// `None` when any problem is an error.
     pub plan: Option<Plan>,
-    /// Errors first, each in the order of the text.
+    /// Errors first, those of schemas before the others, each in the order of the text.
     pub problems: Vec<Problem>,
     /// The texts that the problems' places point into.
     pub sources: Sources,
@@ -42,7 +42,19 @@ pub fn load(path: &Path, options: Options<'_>) -> Result<Loaded, std::io::Error>
     let plan = plan(&cx, &files, &schemas);
     let plan = plan.filter(|_| !cx.has_errors());
     let (sources, problems) = cx.finish();
-    Ok(Loaded { plan, problems: problem::in_order(problems), sources, catalog: schemas.catalog })
+    let problems = problem::in_order(problems, &sources);
+    Ok(Loaded { plan, problems, sources, catalog: schemas.catalog })
+}
+
+impl Loaded {
+    /// Adds what only rooms below this one see in the schemas.
+    pub fn add(&mut self, found: Vec<FileProblem>) {
+        for problem in found {
+            self.problems.push(placed(problem, |path, text| self.sources.add(path, text)));
+        }
+        self.problems = problem::in_order(std::mem::take(&mut self.problems), &self.sources);
+        self.plan.take_if(|_| self.problems.iter().any(Problem::is_error));
+    }
 }
 
 fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {

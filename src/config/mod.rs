@@ -42,3 +42,4 @@ pub use load::{Loaded, load};
 pub use plan::*;
 pub use problem::{Place, Problem, Severity, Source, Sources};
 pub use properties::{Clients, Properties, Property, Refusal};
+pub use settings::{TOPIC_NAME, is_topic_name};

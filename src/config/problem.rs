@@ -82,9 +82,11 @@ impl Problem {
     }
 }
 
-/// Errors before warnings, each in the order of the text, and nothing twice: an enricher that five routes use is wrong once.
-pub(super) fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by_key(|p| (p.severity, p.place));
+/// Errors before warnings, those of schemas before what may follow from them, each in the order of the text, and nothing twice:
+/// an enricher that five routes use is wrong once.
+pub(super) fn in_order(mut problems: Vec<Problem>, sources: &Sources) -> Vec<Problem> {
+    let of_schema = |p: Place| sources.get(p.file).is_some_and(|s| s.path.extension().is_some_and(|e| e == "avsc"));
+    problems.sort_by_key(|p| (p.severity, p.place.is_some_and(|place| !of_schema(place)), p.place));
     let mut seen = BTreeSet::new();
     problems.retain(|p| seen.insert((p.place, p.code, p.message.clone())));
     problems

@@ -7,7 +7,10 @@ use super::{
     section::{Name, unknown_name},
 };
 use crate::schema::{Catalog, FileProblem, Schema};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A problem of a schema as one of the configuration; `add` takes its text and gives the number of its file.
 pub(super) fn placed(found: FileProblem, add: impl FnOnce(&Path, String) -> u32) -> Problem {
@@ -22,21 +25,29 @@ pub(super) fn placed(found: FileProblem, add: impl FnOnce(&Path, String) -> u32)
 
 pub(super) struct Schemas {
     pub catalog: Catalog,
+    /// Files with errors, and their texts where they can be read.
+    broken: Vec<(PathBuf, Option<String>)>,
 }
 
 impl Schemas {
     pub(super) fn load(cx: &Context<'_>, folder: &Path) -> Schemas {
         let (catalog, problems) = Catalog::load(folder);
+        let mut broken = Vec::new();
         for problem in problems {
+            if problem.problem.is_error() {
+                broken.push((problem.path.clone(), problem.text.clone()));
+            }
             cx.report(placed(problem, |path, text| cx.add_source(path, text)));
         }
-        Schemas { catalog }
+        Schemas { catalog, broken }
     }
 
     /// The record of this name; `None` too when it has problems of its own, which stand with its file.
     pub(super) fn find_record(&self, cx: &Context<'_>, name: &Name) -> Option<Arc<Schema>> {
         if self.catalog.source(&name.text).is_none() {
-            self.unknown(cx, name);
+            if !self.may_be_broken(&name.text) {
+                self.unknown(cx, name);
+            }
             return None;
         }
         let schema = self.catalog.get(&name.text)?;
@@ -47,6 +58,15 @@ impl Schemas {
             return None;
         }
         Some(schema)
+    }
+
+    /// Whether a file whose errors are told already may be the one that defines this type.
+    fn may_be_broken(&self, full_name: &str) -> bool {
+        let short = full_name.rsplit('.').next().unwrap_or_default();
+        let quoted = format!("\"{short}\"");
+        self.broken.iter().any(|(path, text)| {
+            path.file_stem().is_some_and(|stem| stem == short) || text.as_ref().is_some_and(|t| t.contains(&quoted))
+        })
     }
 
     fn unknown(&self, cx: &Context<'_>, name: &Name) {

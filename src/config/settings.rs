@@ -9,10 +9,13 @@ use super::{
     properties,
     section::{Name, Section, text, wrong_type},
 };
+use sqlx::postgres::PgConnectOptions;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -44,7 +47,8 @@ pub(super) fn kafka(main: &Section<'_>) -> Kafka {
     kafka
 }
 
-/// `host:port`, several with commas; librdkafka also takes a security protocol before each.
+/// `host:port`, several with commas. librdkafka also takes a security protocol before each, and passes an address over whose
+/// protocol is not the one of its properties.
 fn check_addresses(kafka: &Section<'_>) {
     let Some(value) = kafka.value("bootstrap_servers") else { return };
     let Kind::String(_) = value.kind else {
@@ -53,16 +57,33 @@ fn check_addresses(kafka: &Section<'_>) {
     };
     let Some(servers) = text(kafka.cx, value) else { return };
     let bad = |server: &str| {
-        let (scheme, host) = server.split_once("://").unwrap_or(("plaintext", server));
-        let known = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].iter().any(|s| s.eq_ignore_ascii_case(scheme));
-        let port = host.rsplit_once(':').is_none_or(|(name, port)| name.ends_with(':') || port.parse::<u16>().is_ok());
-        !known || host.is_empty() || host.contains([' ', '/']) || !port
+        let port =
+            server.rsplit_once(':').is_none_or(|(name, port)| name.ends_with(':') || port.parse::<u16>().is_ok());
+        server.is_empty() || server.contains([' ', '/', '@']) || !port
     };
     if let Some(server) = servers.split(',').map(str::trim).find(|s| !is_open(s) && bad(s)) {
-        kafka.cx.report(
-            Problem::error("bad-address", value.place, format!("`{server}` is no broker's address"))
-                .help("write host and port, as in `localhost:9092`; several with commas between them"),
-        );
+        let help = match server {
+            _ if server.contains('@') => {
+                "user and password stand in [kafka.properties]: `\"sasl.username\"` and `\"sasl.password\"`"
+            }
+            _ if server.contains("://") => {
+                "write host and port alone; `\"security.protocol\"` in [kafka.properties] says how they are reached"
+            }
+            _ => "write host and port, as in `localhost:9092`; several with commas between them",
+        };
+        let message = format!("{} is no broker's address", shown(value, server));
+        kafka.cx.report(Problem::error("bad-address", value.place, message).help(help));
+    }
+}
+
+/// A value that is an address, or a part of it, as it may be told: without who logs in; of what a variable or a file holds,
+/// nothing.
+fn shown(value: &Value, address: &str) -> String {
+    match &value.kind {
+        Kind::String(written) if written.contains(address) => {
+            format!("`{}`", address.rsplit('@').next().unwrap_or_default())
+        }
+        _ => "the value".to_owned(),
     }
 }
 
@@ -93,12 +114,11 @@ pub(super) fn scalar(cx: &Context<'_>, value: &Value) -> Option<String> {
 pub(super) fn registry(main: &Section<'_>) -> Option<Registry> {
     let section = main.section("schema_registry", "`[schema_registry]`")?;
     section.only(&keys::REGISTRY);
-    section.require("url", "write `url = \"http://localhost:8081\"`");
-    let url = section.text("url")?;
+    let value = section.require("url", "write `url = \"http://localhost:8081\"`")?;
+    let url = text(main.cx, value)?;
     if !is_open(&url) && !url.starts_with("http://") && !url.starts_with("https://") {
-        let place = section.value("url").map_or(section.place, |v| v.place);
         main.cx.report(
-            Problem::error("bad-url", place, format!("`{url}` is no address of a registry"))
+            Problem::error("bad-url", value.place, format!("{} is no address of a registry", shown(value, &url)))
                 .help("it begins with `http://` or `https://`"),
         );
     }
@@ -106,9 +126,21 @@ pub(super) fn registry(main: &Section<'_>) -> Option<Registry> {
         url,
         user: section.text("user"),
         password: section.text("password"),
-        ca: section.name("ca").map(|n| main.cx.relative(n.place, Path::new(&n.text))),
+        ca: section.name("ca").map(|n| authority(main.cx, &n)),
         unknown_id_grace: section.duration("unknown_id_grace").unwrap_or(Duration::from_secs(30)),
     })
+}
+
+/// The certificates of the authority that a registry's was signed by.
+fn authority(cx: &Context<'_>, name: &Name) -> PathBuf {
+    let path = cx.relative(name.place, Path::new(&name.text));
+    if !is_open(&name.text) && !path.exists() {
+        cx.report_unless_lenient(
+            Problem::error("missing-file", name.place, format!("there is no file `{}`", path.display()))
+                .help("paths begin at the folder of the file that names them"),
+        );
+    }
+    path
 }
 
 /// Whether a variable without a value is still in the text: then nothing can be said about it.
@@ -131,14 +163,18 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
         check_sqlite(cx, rest, value.place);
     } else if !is_open(&url) && !["postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
         let scheme = url.split("://").next().unwrap_or_default();
+        let message = format!("{} is no database that Pointsman writes to", shown(value, scheme));
         cx.report(
-            Problem::error(
-                "unknown-database-kind",
-                value.place,
-                format!("`{scheme}` is no database that Pointsman writes to"),
-            )
-            .help("the address begins with `sqlite://` or `postgres://`"),
+            Problem::error("unknown-database-kind", value.place, message)
+                .help("the address begins with `sqlite://` or `postgres://`"),
         );
+    } else if !is_open(&url)
+        && let Err(why) = judged(&url)
+    {
+        let message = format!("the address of the database `{}` cannot be read: {why}", entry.key);
+        cx.report(Problem::error("bad-url", value.place, message).help(
+            "write `postgres://user:password@host:port/NAME`, with what is special in a password as `%40` and the like",
+        ));
     }
     let migrations = section.name("migrations").map(|n| migrations(cx, &n, &url));
     Some(Database {
@@ -165,6 +201,14 @@ fn check_sqlite(cx: &Context<'_>, rest: &str, place: Place) {
     );
 }
 
+/// Why what connects would not take a Postgres URL; without what it holds.
+fn judged(url: &str) -> Result<(), String> {
+    match PgConnectOptions::from_str(url) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(why.to_string().replace("error with configuration: ", "")),
+    }
+}
+
 /// A SQLite file is relative to the file that names it, as every path is.
 fn from_file(cx: &Context<'_>, section: &Section<'_>, url: String) -> String {
     let Some((path, place)) = url.strip_prefix("sqlite://").zip(section.value("url").map(|v| v.place)) else {
@@ -186,7 +230,49 @@ fn migrations(cx: &Context<'_>, name: &Name, url: &str) -> PathBuf {
         );
     }
     let own = path.join(if url.starts_with("sqlite:") { "sqlite" } else { "postgres" });
-    if own.is_dir() { own } else { path }
+    let folder = if own.is_dir() { own } else { path };
+    if folder.is_dir() {
+        check_migrations(cx, name.place, &folder);
+    }
+    folder
+}
+
+/// sqlx passes over files that are not named NUMBER_WORDS.sql, and takes the second file of a number for a change of the first.
+fn check_migrations(cx: &Context<'_>, place: Place, folder: &Path) {
+    let names = fs::read_dir(folder).and_then(|entries| {
+        entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect::<Result<BTreeSet<_>, _>>()
+    });
+    let names = match names {
+        Ok(names) => names,
+        Err(e) => {
+            let message = format!("cannot read the folder `{}`: {e}", folder.display());
+            return cx.report(
+                Problem::error("unreadable-folder", place, message)
+                    .help("its migrations are compared with what is applied"),
+            );
+        }
+    };
+    let mut numbers: BTreeMap<(i64, bool), &str> = BTreeMap::new();
+    for name in names.iter().filter(|n| n.ends_with(".sql")) {
+        let number = name.split_once('_').map(|(number, _)| number.parse());
+        let Some(Ok(number)) = number else {
+            let at = folder.join(name);
+            let unnumbered = match number {
+                None => {
+                    let message = format!("`{}` has no number: it is never applied", at.display());
+                    Problem::warning("unnumbered-migration", place, message)
+                }
+                _ => Problem::error("unnumbered-migration", place, format!("`{}` has no number", at.display())),
+            };
+            cx.report(unnumbered.help("a migration is named NUMBER_WORDS.sql, such as `3_orders.sql`"));
+            continue;
+        };
+        if let Some(first) = numbers.insert((number, name.ends_with(".down.sql")), name) {
+            let message = format!("{first} and {name} in `{}` have one number, {number}", folder.display());
+            let help = "give the one that has not been applied yet a higher number";
+            cx.report(Problem::error("same-number", place, message).help(help));
+        }
+    }
 }
 
 pub(super) fn http(main: &Section<'_>) -> Option<String> {
@@ -194,16 +280,16 @@ pub(super) fn http(main: &Section<'_>) -> Option<String> {
     section.only(&keys::HTTP);
     let value = section.require("listen", "write `listen = \"127.0.0.1:9187\"`")?;
     let listen = text(main.cx, value)?;
-    check_address(main.cx, &listen, value.place, "127.0.0.1:9187");
+    check_address(main.cx, &listen, value, "127.0.0.1:9187");
     Some(listen)
 }
 
 /// Host and port to listen on.
-pub(super) fn check_address(cx: &Context<'_>, listen: &str, place: Place, example: &str) {
+pub(super) fn check_address(cx: &Context<'_>, listen: &str, value: &Value, example: &str) {
     let named = listen.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !is_open(listen) && !named && listen.parse::<SocketAddr>().is_err() {
         cx.report(
-            Problem::error("bad-address", place, format!("`{listen}` is no address to listen on"))
+            Problem::error("bad-address", value.place, format!("{} is no address to listen on", shown(value, listen)))
                 .help(format!("write host and port: `{example}`")),
         );
     }
@@ -232,16 +318,18 @@ fn topic(cx: &Context<'_>, entry: &Entry) -> Option<TopicSpec> {
 }
 
 /// Kafka's rule for topic names.
+pub fn is_topic_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(plain)
+}
+
+/// The rule in words.
+pub const TOPIC_NAME: &str = "a topic's name is 1 to 249 letters, digits, `.`, `_` and `-`";
+
 pub(super) fn check_topic_name(cx: &Context<'_>, name: &Name) {
     let text = name.text.as_str();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if is_open(text)
-        || (!text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(plain))
-    {
-        return;
+    if !is_open(text) && !is_topic_name(text) {
+        let message = format!("Kafka has no topic named `{text}`");
+        cx.report(Problem::error("bad-topic-name", name.place, message).help(TOPIC_NAME));
     }
-    cx.report(
-        Problem::error("bad-topic-name", name.place, format!("Kafka has no topic named `{text}`"))
-            .help("a topic's name is 1 to 249 letters, digits, `.`, `_` and `-`"),
-    );
 }

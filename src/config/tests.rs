@@ -284,3 +284,72 @@ fn variables_secrets_and_paths_are_those_of_the_file_that_names_them() {
     assert_eq!((shop.user.as_deref(), shop.password.as_deref()), (Some("${PASSWORD}"), Some("pw")));
     assert_eq!(shop.migrations.as_deref(), Some(folder.0.join("parts/.").as_path()));
 }
+
+/// What is told of a file, without the pieces of its text.
+fn told(text: &str) -> Vec<(&'static str, String)> {
+    let loaded = Folder::new(&[("routes.toml", text)]).load();
+    loaded.problems.into_iter().map(|p| (p.code, format!("{}; {}", p.message, p.help))).collect()
+}
+
+#[test]
+fn what_a_variable_holds_and_who_logs_in_is_never_told() {
+    let env = |name: &str| {
+        Some(match name {
+            "KAFKA" => "SASL_SSL://user:hunter2@127.0.0.1:19092".to_owned(),
+            "REGISTRY" => "http//root:hunter2@localhost:8081".to_owned(),
+            "DATABASE" => "postgres//root:hunter2@localhost/x".to_owned(),
+            _ => "hunter2".to_owned(),
+        })
+    };
+    let text = HEAD
+        .replace("localhost:9092", "${KAFKA}")
+        .replace("http://localhost:8081", "${REGISTRY}")
+        .replace("sqlite://data/shop.db", "${DATABASE}")
+        + "databases.other.url = '${OTHER}'\nhttp.listen = '${OTHER}'\n";
+    let folder = Folder::new(&[("routes.toml", &text)]);
+    let loaded = load(&folder.0.join("routes.toml"), Options { strict: true, env: &env, properties: None }).unwrap();
+    let shown: Vec<String> = loaded.problems.iter().map(|p| diagnostics::human(p, &loaded.sources, false)).collect();
+    let shown = shown.join("\n");
+    for code in ["[bad-address]", "[bad-url]", "[unknown-database-kind]"] {
+        assert!(shown.contains(code), "{code}: {shown}");
+    }
+    assert!(!shown.contains("hunter2") && !shown.contains("root"), "{shown}");
+}
+
+#[test]
+fn an_address_with_a_scheme_or_a_user_is_no_broker_s() {
+    for (servers, help) in [
+        ("SASL_SSL://a:9092", "security.protocol"),
+        ("a:9092,ssl://b:9092", "security.protocol"),
+        ("user:hunter2@a:9092", "sasl.username"),
+    ] {
+        let found = told(&HEAD.replace("localhost:9092", servers));
+        let (_, said) = found.iter().find(|(code, _)| *code == "bad-address").unwrap_or_else(|| panic!("{servers}"));
+        assert!(said.contains(help) && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_postgres_url_is_judged_before_it_is_used() {
+    for (url, why) in [
+        ("postgres://me:hunter2@localhost:543199/x", "port"),
+        ("postgres://me:hunter2@local host/x", "host"),
+        ("postgres://localhost/x?sslmode=perhaps", "unknown value \"perhaps\" for `ssl_mode`"),
+    ] {
+        let found = told(&HEAD.replace("sqlite://data/shop.db", url));
+        let (_, said) = found.iter().find(|(code, _)| *code == "bad-url").unwrap_or_else(|| panic!("{url}: {found:?}"));
+        assert!(said.contains(why) && !said.contains("hunter2"), "{said}");
+    }
+    assert!(
+        !told(&HEAD.replace("sqlite://data/shop.db", "postgres://me@[::1]:5432/x?sslmode=disable"))
+            .iter()
+            .any(|(code, _)| *code == "bad-url")
+    );
+}
+
+#[test]
+fn certificates_that_are_not_there_are_told() {
+    let registry = "url = \"http://localhost:8081\"";
+    let found = told(&HEAD.replace(registry, &format!("{registry}, ca = \"nope.pem\"")));
+    assert!(found.iter().any(|(code, said)| *code == "missing-file" && said.contains("nope.pem")), "{found:?}");
+}

@@ -108,11 +108,13 @@ impl<'h> Hint<'h> {
 pub(super) struct Desk<'c> {
     pub catalog: &'c Catalog,
     pub found: Vec<FileProblem>,
+    /// Nothing will be drawn: only hints are looked at.
+    pub checking: bool,
 }
 
 impl<'c> Desk<'c> {
     pub fn new(catalog: &'c Catalog) -> Desk<'c> {
-        Desk { catalog, found: Vec::new() }
+        Desk { catalog, found: Vec::new(), checking: false }
     }
 
     /// A field's hints, once their keys are known to be some.

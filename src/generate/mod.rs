@@ -17,7 +17,7 @@ pub mod jobs;
 #[cfg(test)]
 mod checks;
 
-pub use draw::{BEGIN, Source, Start};
+pub use draw::{BEGIN, Source, Start, wrong_hints};
 pub use fault::Fault;
 pub use hint::{HINTS, HintDoc};
 pub use judge::Way;

@@ -245,19 +245,33 @@ impl Compiler<'_, '_> {
     fn range(&mut self, node: NodeId, hint: &Hint<'_>, plain: Plain, skew: Option<f64>) -> Option<Maker> {
         let pair = hint.get("range").and_then(Json::as_array).filter(|pair| pair.len() == 2);
         let bounds = pair.map(|pair| [0, 1].map(|i| value::literal(&self.schema, node, &pair[i])));
-        let made = match (bounds, plain) {
-            (Some([Some(value::Value::Integer(low)), Some(value::Value::Integer(high))]), _) if low <= high => {
+        let made = match bounds {
+            Some([Some(value::Value::Integer(low)), Some(value::Value::Integer(high))]) if low <= high => {
                 Maker::Integer { low, high, skew }
             }
-            (Some([Some(value::Value::Float(low)), Some(value::Value::Float(high))]), _) if low <= high => {
+            Some([Some(value::Value::Float(low)), Some(value::Value::Float(high))]) if low <= high => {
                 Maker::Float { low, high, skew }
             }
-            (Some([Some(value::Value::Decimal(low)), Some(value::Value::Decimal(high))]), _) if low <= high => {
+            Some([Some(value::Value::Decimal(low)), Some(value::Value::Decimal(high))]) if low <= high => {
                 Maker::Decimal { low, high, skew }
             }
             _ => {
-                let ty = self.what(node);
-                let message = format!("\"range\" of `{}` is [least, most], each {ty}", hint.field.name);
+                let (name, ty) = (&hint.field.name, self.what(node));
+                let ty = match plain {
+                    Plain::Decimal { precision, scale } => format!("{ty}({precision}, {scale})"),
+                    _ => ty,
+                };
+                let message = match (pair, &bounds) {
+                    (Some(pair), Some([Some(_), Some(_)])) => {
+                        format!("\"range\" of `{name}` ends before it begins: {} is more than {}", pair[0], pair[1])
+                    }
+                    (Some(pair), Some([low, _]))
+                        if pair.iter().all(|n| matches!(plain, Plain::Decimal { .. }) || n.is_number()) =>
+                    {
+                        format!("{} is no value of `{name}`, which is {ty}", pair[usize::from(low.is_some())])
+                    }
+                    _ => format!("\"range\" of `{name}` is [least, most], each {ty}"),
+                };
                 let help = if matches!(plain, Plain::Decimal { .. }) {
                     "write \"range\": [\"0.99\", \"150.00\"]"
                 } else {
@@ -300,7 +314,11 @@ impl Compiler<'_, '_> {
                     "\"2024-01-01T00:00:00Z\", \"2024-06-30T20:40:35Z\""
                 };
                 let help = format!("write \"range\": [\"-30d\", \"0s\"] or [{help}]; units are ms, s, m, h, d");
-                self.desk.tell(hint, &["range"], "\"range\" of a time is [earliest, latest]", help);
+                let message = match relative.or(absolute) {
+                    Some(_) => "\"range\" of a time ends before it begins",
+                    None => "\"range\" of a time is [earliest, latest]",
+                };
+                self.desk.tell(hint, &["range"], message, help);
             }
         }
         Maker::Moment(moment)

@@ -18,7 +18,7 @@ use std::{
     mem::ManuallyDrop,
     ptr::NonNull,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A librdkafka handle.
@@ -68,12 +68,13 @@ impl Client {
 
     /// The cluster's id; `None` for clusters older than 0.10.1.
     pub fn cluster_id(&self, wait: Duration) -> Result<Option<String>, Fault> {
+        let begun = Instant::now();
         // SAFETY: the client is live; the string returned is ours, freed by the allocator librdkafka names.
         unsafe {
             let id = rd::rd_kafka_clusterid(self.ptr(), millis(wait));
             if id.is_null() {
                 // Null says "not yet known" and "has none" alike: a broker that answers settles which.
-                self.partition_counts(wait)?;
+                self.partition_counts(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1)))?;
                 return Ok(None);
             }
             let copy = CStr::from_ptr(id).to_string_lossy().into_owned();
@@ -116,11 +117,17 @@ impl Client {
 
     /// Notes that the cluster answered, or that it did not.
     pub fn answered<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
-        match &result {
-            Ok(_) => self.watch.well(),
-            Err(fault) => self.watch.trouble(fault),
+        match result {
+            Ok(answer) => {
+                self.watch.well();
+                Ok(answer)
+            }
+            Err(fault) => {
+                let fault = self.watch.explained(fault);
+                self.watch.trouble(&fault);
+                Err(fault)
+            }
         }
-        result
     }
 }
 

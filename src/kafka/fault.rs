@@ -31,12 +31,20 @@ pub struct Fault {
 impl Fault {
     /// A fault by its code alone, where librdkafka says nothing more.
     pub(super) fn new(code: Code, what: impl fmt::Display) -> Fault {
-        Fault { kind: kind(code), code, message: format!("{what}: {code}") }
+        Fault { kind: kind(code), code, message: format!("{what}: {}", words(code)) }
     }
 
     /// A fault that librdkafka puts into words.
     pub(super) fn worded(code: Code, what: impl fmt::Display, words: &str) -> Fault {
-        Fault { kind: kind(code), code, message: format!("{what}: {words} ({code:?})") }
+        Fault { kind: kind(code), code, message: format!("{what}: {words}") }
+    }
+
+    /// Whether it says no more than that nothing answers.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(
+            self.code,
+            Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut
+        )
     }
 
     /// Whether the brokers refused who we are or what we may do.
@@ -82,6 +90,33 @@ pub(super) unsafe fn take(error: *mut rd::rd_kafka_error_t, what: impl fmt::Disp
         }
         rd::rd_kafka_error_destroy(error);
         Err(fault)
+    }
+}
+
+/// A code as librdkafka says it in words: `Broker: Unknown topic or partition`.
+fn words(code: Code) -> String {
+    let text = code.to_string();
+    let words = text.split_once(" (").and_then(|(_, words)| words.strip_suffix(')')).unwrap_or(&text);
+    words.strip_prefix("Local: ").unwrap_or(words).to_owned()
+}
+
+/// What helps where no broker answers, by what librdkafka says of its connections.
+fn reach(message: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    match () {
+        () if says(&["resolve"]) => "correct the host's name in bootstrap_servers of [kafka]",
+        () if says(&["SASL", "uthentication"]) => {
+            "\"security.protocol\" and the sasl.* settings in [kafka.properties] have to be those of the listener"
+        }
+        () if says(&["SSL", "certificate"]) => {
+            "\"security.protocol\" and the ssl.* settings in [kafka.properties] have to be those of the listener"
+        }
+        () if says(&["Connect to"]) => "start the brokers, or correct bootstrap_servers in [kafka]",
+        () if says(&["isconnected", "nvalid response", "eceive failed", "ApiVersion"]) => {
+            "something answers there, but not as the brokers would: correct bootstrap_servers in [kafka], or \
+             \"security.protocol\" in [kafka.properties]"
+        }
+        () => "",
     }
 }
 
@@ -144,6 +179,7 @@ impl From<Fault> for Setback {
             Code::UnknownTopic | Code::UnknownTopicOrPartition => {
                 "make the topic (`pointsman apply` makes those listed under [topics]), or correct its name"
             }
+            _ if fault.is_unreachable() => reach(&fault.message),
             _ => "",
         };
         Setback { cause, remedy, message: fault.message, help: help.to_owned() }

@@ -1,7 +1,6 @@
 //! What a client says about itself: log lines, a few a minute, and whether its cluster answers.
 
 use super::fault::Fault;
-use rdkafka::types::RDKafkaErrorCode as Code;
 use std::{
     collections::HashMap,
     sync::{
@@ -13,6 +12,9 @@ use std::{
 
 /// A line of the same facility is written at most this often.
 const QUIET: Duration = Duration::from_secs(30);
+
+/// For how long a failed connection explains that nothing answers: librdkafka repeats itself every 30 s.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// A cluster that does not answer, or refuses us.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Watch {
     troubled: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     said: Mutex<HashMap<String, Said>>,
+    /// Why a connection failed last.
+    failed: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Debug)]
@@ -48,17 +52,26 @@ impl Watch {
 
     /// Notes a fault that says something about the cluster as a whole.
     pub fn trouble(&self, fault: &Fault) {
-        let of_cluster = matches!(
-            fault.code,
-            Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut
-        );
-        if !of_cluster && !fault.is_authorization() {
+        if !fault.is_unreachable() && !fault.is_authorization() {
             return;
         }
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let since = trouble.as_ref().map_or_else(Instant::now, |t| t.since);
-        *trouble = Some(Trouble { since, fault: fault.clone() });
+        *trouble = Some(Trouble { since, fault: self.explained(fault.clone()) });
         self.troubled.store(true, Ordering::Relaxed);
+    }
+
+    /// The fault with why no broker answers, where a connection has failed a moment ago.
+    pub fn explained(&self, mut fault: Fault) -> Fault {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, why)) = &*failed
+            && fault.is_unreachable()
+            && at.elapsed() < RECENT
+            && !fault.message.contains(why)
+        {
+            fault.message = format!("{}: {why}", fault.message);
+        }
+        fault
     }
 
     /// What is wrong at the moment.
@@ -68,6 +81,9 @@ impl Watch {
 
     /// A log line of librdkafka, with syslog's levels. Most are repeated for as long as their cause lasts.
     pub fn line(&self, level: i32, facility: &str, line: &str) {
+        if facility == "FAIL" {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why(line)));
+        }
         if level <= 5 {
             let Some(held) = self.may_say(facility, Instant::now()) else { return };
             match level {
@@ -100,9 +116,16 @@ impl Watch {
     }
 }
 
+/// A line about a connection without the thread's name before it and the state after it.
+fn why(line: &str) -> String {
+    let line = line.strip_prefix("[thrd:").and_then(|l| l.split_once("]: ")).map_or(line, |(_, said)| said);
+    line.rsplit_once(" (after ").map_or(line, |(said, _)| said).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::types::RDKafkaErrorCode as Code;
 
     #[test]
     fn a_repeated_line_is_counted_and_not_written() {
@@ -125,5 +148,18 @@ mod tests {
         assert_eq!((now.since, now.fault.code), (since, Code::Authentication));
         watch.well();
         assert!(watch.current().is_none());
+    }
+
+    #[test]
+    fn a_connection_that_failed_explains_what_does_not_answer() {
+        let watch = Watch::default();
+        let line = "[thrd:a:1/bootstrap]: a:1/bootstrap: Connect to ipv4#1.2.3.4:1 failed: Connection refused (after 0ms in state CONNECT)";
+        watch.line(7, "FAIL", line);
+        let fault = watch.explained(Fault::new(Code::BrokerTransportFailure, "x"));
+        let why = "a:1/bootstrap: Connect to ipv4#1.2.3.4:1 failed: Connection refused";
+        assert_eq!(fault.message, format!("x: Broker transport failure: {why}"));
+        assert_eq!(watch.explained(fault.clone()), fault);
+        let other = Fault::new(Code::MessageSizeTooLarge, "x");
+        assert_eq!(watch.explained(other.clone()), other);
     }
 }

@@ -128,13 +128,16 @@ mod tests {
             example: Example::default(),
         }];
         route.committed(counts, failures, Duration::ZERO);
+        let undecoded = [CaseCounts { case: None, delivered: 0, filtered: 0, dead_lettered: 1 }];
+        route.committed(undecoded, [], Duration::ZERO);
         let standing = Setback::stand(Cause::Database, "no table <orders>", "run `pointsman apply`");
         route.worker(0).setback(&standing, 1, Duration::ZERO);
         let page = html(&telemetry.board(), &telemetry.collectors(), telemetry.started());
         for part in
-            ["<td class=standing>standing", ">44<", "decode/bad-date", "no table &lt;orders&gt;", "pointsman apply"]
+            ["<td class=standing>standing", ">45<", "decode/bad-date", "no table &lt;orders&gt;", "pointsman apply"]
         {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
+        assert!(!page.contains("case otherwise"), "it has no cases: {page}");
     }
 }

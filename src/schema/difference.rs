@@ -1,9 +1,10 @@
 //! What differs between two versions of a schema, field by field, for people.
 
 use super::{
-    arena::{EnumType, Field, Kind, NodeId, RecordType, Schema},
+    arena::{EnumType, Field, HINTS, Kind, NodeId, RecordType, Schema},
     matching::Shown,
 };
+use serde_json::Value;
 use std::{collections::HashSet, fmt};
 
 /// One difference, from the older schema to the newer.
@@ -160,7 +161,7 @@ impl Walk<'_> {
             for (differs, what) in [
                 (was.doc != field.doc, "docs"),
                 (was.aliases != field.aliases && was.name == field.name, "aliases"),
-                (was.attributes != field.attributes, "attributes"),
+                (attributes(was).ne(attributes(field)), "attributes"),
             ] {
                 if differs {
                     self.note(&at, Change::Words(what));
@@ -198,6 +199,11 @@ impl Walk<'_> {
             self.note(path, Change::Default { from: old.default.clone(), to: new.default.clone() });
         }
     }
+}
+
+/// What is registered of a field's attributes: all but the generator's hints.
+fn attributes(field: &Field) -> impl Iterator<Item = (&String, &Value)> {
+    field.attributes.iter().filter(|(key, _)| *key != HINTS)
 }
 
 fn inside(kind: &Kind) -> bool {

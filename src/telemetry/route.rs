@@ -73,6 +73,7 @@ pub struct RouteTelemetry {
     pub(super) name: Arc<str>,
     pub(super) view: Shared,
     cases: Vec<CaseCounters>,
+    has_cases: bool,
     /// Records that no case took: kept apart or filtered by `otherwise`, or refused before a case was chosen.
     no_case: CaseCounters,
     batch_seconds: Histogram,
@@ -125,6 +126,7 @@ impl RouteTelemetry {
         RouteTelemetry {
             cases: cases.iter().map(|c| counters(c.as_ref(), c.as_ref())).collect(),
             no_case: counters("", if no_cases { "" } else { OTHERWISE }),
+            has_cases: !no_cases,
             batch_seconds: on.histogram("pointsman_batch_seconds", route()),
             batch_records: on.histogram("pointsman_batch_records", route()),
             commit_seconds: on.histogram("pointsman_commit_seconds", route()),
@@ -168,7 +170,7 @@ impl RouteTelemetry {
             case.delivered.increment(c.delivered);
             case.filtered.increment(c.filtered);
             case.dead_lettered.increment(c.dead_lettered);
-            if !case.name.is_empty() || c.case.is_none() {
+            if self.has_cases {
                 let name = if c.case.is_none() { OTHERWISE } else { &case.name };
                 let at = view.cases.entry(name.to_owned()).or_default();
                 at.delivered += c.delivered;

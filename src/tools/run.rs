@@ -60,6 +60,14 @@ fn carry_out(plan: Plan, options: &Options, runtime: &Runtime) -> Result<Exit, S
             return Ok(Exit::Usage);
         }
     };
+    if routes.is_empty() && (plan.collectors.is_empty() || !options.collectors) {
+        let help = match plan.collectors.is_empty() {
+            true => "write `[routes.NAME]` with topic, schema, destination and dlq",
+            false => "write `[routes.NAME]`; `pointsman collect` runs the collectors alone",
+        };
+        tracing::error!(help, "the configuration has no routes");
+        return Ok(Exit::Usage);
+    }
     let signals = listen_for_signals(runtime);
     let Some(started) = start(&plan, &routes, options, runtime, &signals)? else { return Ok(Exit::Done) };
     let stop = started.supervisor.stopper();

@@ -14,7 +14,8 @@ pub fn check(items: &[Item], out: &mut impl Write) -> io::Result<()> {
             Status::Same => format!("registered, {}", item.state),
             Status::Create => "new: nothing to be compatible with".to_owned(),
             Status::Change => format!("compatible with {}", item.state),
-            Status::Problem | Status::Unreachable => "refused".to_owned(),
+            Status::Problem => "refused".to_owned(),
+            Status::Unreachable => "not seen".to_owned(),
         };
         writeln!(out, "{:width$}  {verdict}", item.name)?;
         findings(item, out)?;

@@ -114,3 +114,70 @@ fn what_is_not_there_is_told_with_what_to_do() {
     assert_eq!(no_registry.code, Some(3), "{}", no_registry.stderr);
     assert!(no_registry.stderr.contains("127.0.0.1:9"), "{}", no_registry.stderr);
 }
+
+const FLOW: &str = r#"
+version = 1
+app = "APP"
+[kafka]
+bootstrap_servers = "${KAFKA}"
+[schema_registry]
+url = "${REGISTRY}"
+[enrichers.more.set]
+note = "'a note'"
+[routes.in]
+topic = "TOPIC_raw"
+format = "json"
+schema = "t.Reading"
+enricher = "more"
+dlq = "discard"
+destination = { topic = "TOPIC" }
+[routes.store]
+topic = "TOPIC"
+schema = "t.Reading"
+dlq = "discard"
+destination = { topic = "elsewhere", format = "json" }
+"#;
+
+#[test]
+fn a_subject_that_has_versions_gets_no_new_one() {
+    let (topic, registry) = (unique("flow"), Registry::start());
+    create_topic(&topic, 1, &[]);
+    let project = Project::new(&FLOW.replace("TOPIC", &topic).replace("APP", &unique("app")))
+        .file("schemas/Reading.avsc", READING)
+        .variable("KAFKA", &bootstrap_servers())
+        .variable("REGISTRY", &registry.url);
+    project.run(&["schemas", "register"]).ok();
+    let subject = format!("{topic}-value");
+    let written = registry.latest(&subject);
+    assert!(written.contains("\"note\""), "{written}");
+    let refused = project.run(&["generate", "store", "--to", "topic", "--count", "1"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    for words in [&*format!("{subject} has version 1"), "pointsman generate in --to topic", "pointsman schemas diff"] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    assert_eq!(registry.latest(&subject), written);
+    assert_eq!(read_topic(&topic).len(), 0);
+
+    // A version that is no longer the newest can be written with: the id is its own.
+    let other = unique("older");
+    let subject = format!("{other}-value");
+    create_topic(&other, 1, &[]);
+    let to = format!("topic:{other}");
+    project.run(&["generate", "t.Reading", "--to", &to, "--format", "avro", "--count", "1"]).ok();
+    registry.set("/config", serde_json::json!({ "compatibility": "NONE" }));
+    registry.register(&subject, &written);
+    let one = project.run(&["generate", "t.Reading", "--to", &to, "--format", "avro", "--count", "1"]).ok();
+    assert!(one.stderr.contains("1 record of t.Reading "), "{}", one.stderr);
+    assert_eq!(registry.latest(&subject), written, "nothing was registered");
+    let ids: Vec<_> = read_topic(&other).iter().map(|r| r.value.as_deref().unwrap()[..5].to_vec()).collect();
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_schema_that_the_registry_refuses_is_a_finding() {
+    let (topic, registry) = (unique("read_only"), Registry::start());
+    registry.set("/mode", serde_json::json!({ "mode": "READONLY" }));
+    let refused = readings(&topic, &registry.url).run(&["generate", "r", "--to", "topic", "--count", "1"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("`pointsman schemas`"), "{}", refused.stderr);
+}

@@ -22,6 +22,7 @@ mod jobs_states;
 mod kafka_groups;
 mod kafka_positions;
 mod kafka_records;
+mod misconfigured;
 mod plan_all;
 mod plan_faults;
 mod plan_schemas;

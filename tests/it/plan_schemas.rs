@@ -75,6 +75,21 @@ fn a_subject_s_life_checked_shown_and_registered() {
 }
 
 #[test]
+fn hints_are_no_difference() {
+    let (app, registry) = (unique("plan_hints"), Registry::start());
+    let inner = |fields: Value| {
+        let inner = json!({ "type": "record", "name": "Place", "fields": [
+            { "name": "street", "type": "string", "pointsman": { "like": "street" } },
+        ] });
+        schema(json!([{ "name": "at", "type": inner }, fields]))
+    };
+    let project = project(&app, &registry.url, &inner(json!({ "name": "id", "type": "int" })));
+    assert_eq!(said(&project, &app, "register").0, Some(0));
+    let project = project.file("schemas/event.avsc", &inner(json!({ "name": "id", "type": "long" })));
+    assert_eq!(said(&project, &app, "diff"), (Some(0), "S: differs from version 1\n  ~ id: int → long\n".into()));
+}
+
+#[test]
 fn a_change_that_the_level_forbids_is_not_registered() {
     let (app, registry) = (unique("plan_forbidden"), Registry::start());
     let subject = format!("{app}_out-value");
@@ -184,6 +199,8 @@ fn what_is_no_registry_s_answer_ends_with_3_and_what_to_do() {
             assert_eq!(finished.code, Some(3), "{command:?} {url}: {finished:?}");
             assert!(finished.stdout.contains(message) && finished.stdout.contains(help), "{finished:?}");
             assert!(!finished.stdout.contains("secret"), "{finished:?}");
+            let verdict = format!("{}  not seen\n", url.replace("me:secret@", ""));
+            assert!(command[1] != "check" || finished.stdout.starts_with(&verdict), "{finished:?}");
         }
     }
 }

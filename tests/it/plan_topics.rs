@@ -92,6 +92,7 @@ fn a_topic_grows_takes_its_settings_and_keeps_what_only_people_can_change() {
     assert_eq!((setting(&input, "retention.ms"), setting(&input, "segment.ms")), ("2000".into(), "60000".into()));
     let human = project.run(&["plan", "--exit-code"]).ok();
     assert!(human.stdout.contains("note: has 1 copy of each partition, and routes.toml says 2"), "{}", human.stdout);
+    assert!(human.stdout.ends_with("plan: nothing to do, 2 notes to look at\n"), "{}", human.stdout);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
 use sqlx::{
     Connection, PgConnection, SqliteConnection,
     migrate::{Migrate, MigrateError, Migrator},
+    sqlite::SqliteConnectOptions,
 };
 use std::{collections::HashSet, fmt, path::Path, time::Duration};
 use tokio::runtime::Handle;
@@ -53,7 +54,7 @@ pub fn pending(handle: &Handle, database: &Database) -> Result<Vec<Migration>, S
     let found = if database.is_sqlite() {
         let options = sqlite::to_look(database).map_err(|e| setback(database, &e.into()))?;
         let Some(options) = options else { return Ok(all(&migrator).map(Migration::of).collect()) };
-        let mut connection = connect::<SqliteConnection>(&bridge, database, &options)?;
+        let mut connection = open_sqlite(&bridge, database, &options)?;
         with(&bridge, database, async {
             let known = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
             match sqlx::query_scalar::<_, i64>(known).fetch_one(&mut connection).await? {
@@ -85,7 +86,7 @@ pub fn apply(handle: &Handle, database: &Database, told: &mut dyn FnMut(Migratio
     if database.is_sqlite() {
         let _turn = sqlite::turn(database).map_err(|r| setback(database, &r))?;
         let options = sqlite::options(database).map_err(|e| setback(database, &e.into()))?;
-        let mut connection = connect::<SqliteConnection>(&bridge, database, &options)?;
+        let mut connection = open_sqlite(&bridge, database, &options)?;
         with(&bridge, database, carry_out(&migrator, &mut connection, told))
     } else {
         let mut connection = open_postgres(&bridge, database)?;
@@ -143,7 +144,7 @@ async fn new<'m, C: Migrate>(
 /// A migration that the database refuses: its SQL is at fault, unless the database itself is.
 fn failed(database: &Database, version: i64, error: sqlx::Error) -> Setback {
     let refusal = Refusal::from(error);
-    let environment = refusal.class == Class::Environment || refusal.code == "42501";
+    let environment = matches!(refusal.class, Class::Environment | Class::Configuration) || refusal.code == "42501";
     let message = format!("migration {version} of database `{}`: {}", database.name, refusal.text());
     match environment {
         true => Setback { message, ..setback(database, &refusal) },
@@ -181,7 +182,7 @@ fn with<T>(
 
 fn open_postgres(bridge: &Bridge, database: &Database) -> Result<PgConnection, Setback> {
     let options = postgres::options(database, "pointsman migrations").map_err(|e| setback(database, &e.into()))?;
-    let mut connection: PgConnection = connect(bridge, database, &options)?;
+    let mut connection = postgres::open(bridge, &options).map_err(|r| setback(database, &r))?;
     // A process that is killed in a long migration takes it along, and its lock. Servers before 14 do not know how, so
     // that they refuse it is no fault.
     let watched = sqlx::raw_sql("SET client_connection_check_interval = 2000").execute(&mut connection);
@@ -189,8 +190,12 @@ fn open_postgres(bridge: &Bridge, database: &Database) -> Result<PgConnection, S
     Ok(connection)
 }
 
-fn connect<C: Connection>(bridge: &Bridge, database: &Database, options: &C::Options) -> Result<C, Setback> {
-    bridge.wait(CONNECT, C::connect_with(options)).map_err(|r| setback(database, &r))
+fn open_sqlite(
+    bridge: &Bridge,
+    database: &Database,
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, Setback> {
+    bridge.wait(CONNECT, SqliteConnection::connect_with(options)).map_err(|r| setback(database, &r))
 }
 
 fn setback(database: &Database, refusal: &Refusal) -> Setback {

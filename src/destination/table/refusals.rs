@@ -5,6 +5,7 @@
 use super::live::Dialect;
 use crate::failure::{Cause, Failure, Remedy, Setback, Stage};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use std::{fmt, io};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -20,6 +21,10 @@ pub(super) enum Class {
     Slow,
     /// The connection, the server, the disk, the permissions.
     Environment,
+    /// Nobody answers where routes.toml says that the server is.
+    Unreachable,
+    /// What routes.toml names is not what it should be, or may not be used: only a person mends that.
+    Configuration,
 }
 
 /// One "no" of a database.
@@ -46,6 +51,28 @@ impl Refusal {
         }
     }
 
+    /// A file or folder that the database's URL leads to: what was tried with it, and what came back.
+    pub fn file(trying: impl fmt::Display, error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+        };
+        let mut refusal = Refusal::environment(format!("{trying}: {error}"));
+        if let AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem =
+            error.kind()
+        {
+            refusal.class = Class::Configuration;
+        }
+        refusal
+    }
+
+    /// No connection stands to what is at this place.
+    pub fn unreachable(self, place: impl fmt::Display) -> Self {
+        if self.class != Class::Environment || !self.code.is_empty() {
+            return self;
+        }
+        Refusal { class: Class::Unreachable, message: format!("{place}: {}", self.message), ..self }
+    }
+
     /// The record's failure with this code.
     pub fn failure(&self, code: &'static str) -> Failure {
         Failure::new(Stage::Deliver, code, self.text()).at(self.column.clone())
@@ -59,6 +86,10 @@ impl Refusal {
     /// This refusal as the environment's.
     pub fn setback(&self, doing: &str) -> Setback {
         let help = match (self.class, self.code.get(..2)) {
+            (Class::Unreachable, _) => "start it, or correct `url` of the database in routes.toml",
+            (Class::Configuration, _) => {
+                "correct `url` of the database in routes.toml, or the rights to its file and folder"
+            }
             (Class::Slow, _) => "the next try writes fewer rows at a time",
             (_, Some("28")) => "check user and password of the database in routes.toml",
             (_, Some("3D")) => "create the database",
@@ -67,7 +98,7 @@ impl Refusal {
         };
         Setback {
             cause: Cause::Database,
-            remedy: Remedy::Retry,
+            remedy: if self.class == Class::Configuration { Remedy::Stand } else { Remedy::Retry },
             message: format!("{doing}: {}", self.text()),
             help: help.to_owned(),
         }
@@ -133,8 +164,10 @@ pub(super) fn of_sqlite(code: i32) -> Class {
         _ => match code & 0xff {
             // BUSY_SNAPSHOT: another connection wrote between our reading and writing.
             5 | 6 if code == 517 => Class::Again,
-            // PERM BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT FULL CANTOPEN PROTOCOL AUTH NOTADB
-            3 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 13 | 14 | 15 | 23 | 26 => Class::Environment,
+            // NOTADB
+            26 => Class::Configuration,
+            // PERM BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT FULL CANTOPEN PROTOCOL AUTH
+            3 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 13 | 14 | 15 | 23 => Class::Environment,
             _ => Class::Other,
         },
     }
@@ -200,6 +233,7 @@ mod tests {
             (8, Class::Environment),
             (1032, Class::Environment),
             (5, Class::Environment),
+            (26, Class::Configuration),
             (517, Class::Again),
             (1, Class::Other),
             (1811, Class::Other),

@@ -233,7 +233,7 @@ impl<'a> Rounds<'a> {
                 *self.passed += units.filter(put).count();
                 self.session.run(&format!("RELEASE SAVEPOINT {PUT}"))
             }
-            Err(refusal) if refusal.class == Class::Environment => Err(refusal),
+            Err(refusal) if matches!(refusal.class, Class::Environment | Class::Configuration) => Err(refusal),
             Err(refusal) => {
                 let undone = self.session.run(&format!("ROLLBACK TO SAVEPOINT {PUT}; RELEASE SAVEPOINT {PUT}"));
                 match undone {
@@ -291,7 +291,9 @@ impl<'a> Rounds<'a> {
     /// What may be a record's fault comes back; anything else ends the transaction.
     fn mild(&mut self, refusal: Refusal) -> Result<Refusal, Setback> {
         match refusal.class {
-            Class::Environment | Class::Again => Err(refusal.setback(self.place)),
+            Class::Environment | Class::Unreachable | Class::Configuration | Class::Again => {
+                Err(refusal.setback(self.place))
+            }
             Class::Slow => {
                 self.slow = true;
                 Err(refusal.setback(self.place))

@@ -10,6 +10,7 @@ use crate::{
     },
     schema,
 };
+use jiff::{Timestamp, civil::DateTime};
 use std::ops::Range;
 
 impl Checker<'_> {
@@ -153,8 +154,8 @@ impl Checker<'_> {
             (Double, Int) => format!("convert: `double({tb})`"),
             (Decimal { .. }, Double) => format!("a double is not exact; convert: `double({ta})`"),
             (Double, Decimal { .. }) => format!("a double is not exact; convert: `double({tb})`"),
-            (Timestamp, String) if constant(b) => format!("convert: `timestamp({tb})`"),
-            (String, Timestamp) if constant(a) => format!("convert: `timestamp({ta})`"),
+            (Timestamp, String) if constant(b) => instant(b),
+            (String, Timestamp) if constant(a) => instant(a),
             (Duration, String) if constant(b) => format!("convert: `duration({tb})`"),
             (String, Int | Double | Decimal { .. }) if number(a) && op != Binary::Add => {
                 "a number has no quotes".into()
@@ -178,5 +179,17 @@ impl Checker<'_> {
         };
         let message = format!("`{}` does not go between {} and {}", op.symbol(), a.ty, b.ty);
         self.fail(problems::mismatch(span, message, help))
+    }
+}
+
+/// How a constant text becomes a timestamp: what it lacks is added, where that can be.
+fn instant(text: &Expr) -> String {
+    let Some(Const::Str(text)) = text.constant() else { return String::new() };
+    if text.parse::<Timestamp>().is_ok() {
+        return format!("convert: `timestamp('{text}')`");
+    }
+    match text.parse::<DateTime>() {
+        Ok(local) => format!("convert: `timestamp('{local}Z')`; a time without a zone is no timestamp"),
+        Err(_) => "write `timestamp('2024-06-30T12:00:00Z')`".to_owned(),
     }
 }

@@ -40,7 +40,11 @@ impl Output {
             Ok(file) => Ok(Output::new(Box::new(BufWriter::with_capacity(BLOCK, file)), place)),
             Err(error) => {
                 let message = format!("cannot write {place}: {error}");
-                Err(Setback::stand(Cause::Host, message, "name a file in a folder that exists"))
+                let help = match error.kind() {
+                    ErrorKind::NotFound => "name a file in a folder that exists",
+                    _ => "name a file that may be written",
+                };
+                Err(Setback::stand(Cause::Host, message, help))
             }
         }
     }

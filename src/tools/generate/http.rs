@@ -1,6 +1,6 @@
 //! Records to a collector: POSTs of newline-delimited JSON.
 
-use super::{Generated, Tally, Target};
+use super::{Generated, Tally, Target, show};
 use crate::{
     failure::{Cause, Setback},
     generate::{Fault, stream::Expect},
@@ -39,6 +39,8 @@ pub(super) struct Http {
 struct Poster {
     client: Client,
     url: Url,
+    /// As it may be told: without user and password.
+    shown: String,
     token: Option<String>,
     stop: Arc<AtomicBool>,
 }
@@ -73,19 +75,30 @@ impl Http {
         stop: Arc<AtomicBool>,
     ) -> Result<Http, Setback> {
         let stand = |message: String, help: &str| Setback::stand(Cause::Host, message, help);
-        let url =
-            Url::parse(url).map_err(|e| stand(format!("{url} is no URL: {e}"), "write --to http://host:port/path"))?;
+        let url = Url::parse(url).map_err(|e| {
+            let url = url.rsplit('@').next().unwrap_or_default();
+            stand(format!("{url} is no URL: {e}"), "write --to http://host:port/path")
+        })?;
+        let mut shown = url.clone();
+        // Neither fails for a URL with a host.
+        let _ = shown.set_username("");
+        let _ = shown.set_password(None);
         let client = Client::builder().timeout(TIMEOUT).build();
         let client = client.map_err(|e| stand(format!("no HTTP client can be made: {e}"), ""))?;
         Ok(Http {
             handle: handle.clone(),
-            poster: Arc::new(Poster { client, url, token: token.map(str::to_owned), stop }),
+            poster: Arc::new(Poster { client, url, shown: shown.into(), token: token.map(str::to_owned), stop }),
             batch,
             lines: Vec::new(),
             count: 0,
             under_way: JoinSet::new(),
             tally: Tally::default(),
         })
+    }
+
+    /// Where it sends to, in words.
+    pub fn place(&self) -> &str {
+        &self.poster.shown
     }
 
     /// Sends what has been collected.
@@ -179,7 +192,7 @@ impl Poster {
             };
             let stopped = self.stop.load(Ordering::Relaxed);
             if stopped || begun.elapsed() + pause > PATIENCE {
-                let message = format!("{} did not take {count} records: {why}", self.url);
+                let message = format!("{} did not take {}: {why}", self.shown, show::records(count));
                 return Err(Setback::stand(Cause::Host, message, "is the collector up? `pointsman collect` runs one"));
             }
             sleep(pause).await;
@@ -210,7 +223,7 @@ impl Poster {
                     StatusCode::PAYLOAD_TOO_LARGE => "send fewer records at once: --batch",
                     _ => "",
                 };
-                Step::Give(Setback::stand(Cause::Host, format!("{} answers {what}", self.url), help))
+                Step::Give(Setback::stand(Cause::Host, format!("{} answers {what}", self.shown), help))
             }
         }
     }

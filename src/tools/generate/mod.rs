@@ -104,6 +104,11 @@ trait Target {
 enum Stop {
     Trouble(Trouble),
     Setback(Setback),
+    /// The registry has, or wants, another schema.
+    Refused {
+        message: String,
+        help: String,
+    },
 }
 
 impl From<Trouble> for Stop {
@@ -136,6 +141,10 @@ pub fn run(names: &Names<'_>, options: &Options) -> Exit {
         Err(Stop::Trouble(Trouble::Asked { message, help })) => {
             show::complain(&message, &help);
             Exit::Usage
+        }
+        Err(Stop::Refused { message, help }) => {
+            show::complain(&message, &help);
+            Exit::Findings
         }
         Err(Stop::Setback(setback)) => {
             show::complain(&setback.message, &setback.help);

@@ -8,11 +8,11 @@ use super::{
     topic::Topic,
 };
 use crate::{
-    config::{Format, Plan, Route},
-    failure::{Cause, Setback},
+    config::{Destination, Format, Plan, Route, TOPIC_NAME, is_topic_name},
     generate::stream::{Form, Recipe, Stream, Trouble},
     kafka,
     registry::{Client, RegisterError},
+    route::destinations,
     schema::Schema,
 };
 use std::sync::{Arc, atomic::AtomicBool};
@@ -60,9 +60,14 @@ pub(super) fn open(
             (Box::new(Topic::open(&settings, &topic, stop.clone())?), format!("topic {topic}"))
         }
         (To::Http(url), _, _) => {
+            if options.token.as_deref().is_some_and(|t| t.contains(char::is_control)) {
+                let message = "the token holds line breaks or other control characters";
+                return Err(asked(message, "give it as it is: --token, or POINTSMAN_TOKEN").into());
+            }
             let batch = options.batch.unwrap_or(http::BATCH);
             let target = Http::open(url, options.token.as_deref(), batch, runtime.handle(), stop.clone())?;
-            (Box::new(target), url.clone())
+            let place = target.place().to_owned();
+            (Box::new(target), place)
         }
         (To::File(path), _, _) => {
             (Box::new(output(Output::file(path)?, &subject, form, seed)?), path.display().to_string())
@@ -137,7 +142,8 @@ fn written(subject: &Subject<'_>) -> Result<Arc<Schema>, Trouble> {
 
 fn topic(subject: &Subject<'_>, name: Option<&str>) -> Result<String, Trouble> {
     match (name, subject) {
-        (Some(name), _) => Ok(name.to_owned()),
+        (Some(name), _) if is_topic_name(name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(asked(format!("Kafka has no topic named `{name}`"), TOPIC_NAME)),
         (None, Subject::Route(route)) => Ok(route.topics.first().cloned().unwrap_or_default()),
         (None, Subject::Schema(_)) => Err(asked("a schema has no topic of its own", "write --to topic:NAME")),
     }
@@ -149,7 +155,8 @@ fn plan<'n>(names: &Names<'n>) -> Result<&'n Plan, Trouble> {
     })
 }
 
-/// Registers the records' schema, as their readers expect it, and gives its id. Registering it again changes nothing.
+/// The id under which the subject has the records' schema, as their readers expect it. A subject that has versions gets no
+/// other one: what writes the topic decides which it has. A new subject gets this one.
 fn register(plan: &Plan, topic: &str, schema: &Arc<Schema>, runtime: &Runtime) -> Result<u32, Stop> {
     let Some(registry) = &plan.registry else {
         return Err(asked(
@@ -158,19 +165,41 @@ fn register(plan: &Plan, topic: &str, schema: &Arc<Schema>, runtime: &Runtime) -
         )
         .into());
     };
-    let subject = format!("{topic}-value");
-    let registered = runtime.block_on(Client::new(registry)?.register(&subject, &schema.to_json()));
-    let id = registered.map_err(|error| match error {
-        RegisterError::Setback(setback) => setback,
-        refused => Setback::stand(
-            Cause::Registry,
-            refused.to_string(),
-            "`pointsman schemas` compares it with what is registered",
-        ),
-    })?;
+    let (client, text, subject) = (Client::new(registry)?, schema.to_json(), format!("{topic}-value"));
     let name = schema.record().map_or("", |r| &r.name.0);
+    let id = match runtime.block_on(client.place_of(&subject, &text))? {
+        Some(place) => place.id,
+        None => {
+            if let Some(latest) = runtime.block_on(client.versions(&subject))?.into_iter().max() {
+                let message = format!(
+                    "{subject} has version {latest}, and none of its versions is {name} as it stands here: a new one \
+                     would change what the topic's readers have to take"
+                );
+                return Err(Stop::Refused { message, help: writers(plan, topic) });
+            }
+            runtime.block_on(client.register(&subject, &text)).map_err(|error| match error {
+                RegisterError::Setback(setback) => Stop::Setback(setback),
+                refused => Stop::Refused { message: refused.to_string(), help: String::new() },
+            })?
+        }
+    };
     show::say(&format!("{name} is registered as {subject}, id {id}"));
     Ok(id)
+}
+
+/// How to get records into a topic whose subject has another schema.
+fn writers(plan: &Plan, topic: &str) -> String {
+    let writes = |d: &Destination| matches!(d, Destination::Topic(to) if to.topic == topic);
+    match plan.routes.iter().find(|r| destinations(r).any(writes)) {
+        Some(route) => format!(
+            "generate for the route that writes the topic, and run it: `pointsman generate {} --to topic`; \
+             `pointsman schemas diff` shows what it writes beside what is registered",
+            route.name
+        ),
+        None => "name the schema that is registered, or register this one first; of topics that routes write, \
+                 `pointsman schemas diff` shows the differences"
+            .to_owned(),
+    }
 }
 
 fn asked(message: impl Into<String>, help: impl Into<String>) -> Trouble {

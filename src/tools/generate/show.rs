@@ -91,7 +91,7 @@ pub(super) fn summary(options: &Options, place: &str, made: &Made, tally: &Tally
     let rate = per_second(made.records, took);
     let seconds = took.as_secs_f64();
     let Options { name, seed, .. } = options;
-    say(&format!("{} records of {name} (seed {seed}) to {place} in {seconds:.1} s, {rate}/s", thousands(made.records)));
+    say(&format!("{} of {name} (seed {seed}) to {place} in {seconds:.1} s, {rate}/s", records(made.records)));
     let bad: u64 = made.faults.values().sum();
     if bad > 0 {
         let faults: Vec<String> = made.faults.iter().map(|(f, n)| format!("{} {}", thousands(*n), f.name())).collect();
@@ -131,6 +131,11 @@ pub(super) fn complain(message: &str, help: &str) {
 pub(super) fn say(text: &str) {
     // Standard error is all that is left to say it on.
     let _ = writeln!(stderr(), "{text}");
+}
+
+/// `1 record`, `2,000 records`.
+pub(super) fn records(count: u64) -> String {
+    format!("{} record{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 fn per_second(count: u64, took: Duration) -> String {

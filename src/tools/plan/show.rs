@@ -111,7 +111,12 @@ pub fn summary(report: &Report) -> String {
         0 => {}
         n => parts.push(format!("{n} unreachable")),
     }
-    if parts.is_empty() { "nothing to do: everything is as routes.toml wants it".to_owned() } else { parts.join(", ") }
+    let notes = report.items.iter().map(|i| i.notes.len()).sum();
+    match (parts.is_empty(), notes) {
+        (true, 0) => "nothing to do: everything is as routes.toml wants it".to_owned(),
+        (true, notes) => format!("nothing to do, {} to look at", count(notes, "note")),
+        (false, _) => parts.join(", "),
+    }
 }
 
 /// A step that `apply` has tried, on one line; with help where it failed.

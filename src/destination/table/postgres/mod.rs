@@ -51,7 +51,7 @@ pub(super) fn options(database: &Database, application: &str) -> Result<PgConnec
 impl Postgres {
     pub fn connect(bridge: Bridge, database: &Database, application: &str) -> Result<Self, Refusal> {
         let options = options(database, application)?;
-        let mut connection = bridge.wait(CONNECT, PgConnection::connect_with(&options))?;
+        let mut connection = open(&bridge, &options)?;
         bridge.wait(CONNECT, sqlx::raw_sql(SETTINGS).execute(&mut connection))?;
         Ok(Postgres { bridge, connection, stages: Stages::default() })
     }
@@ -66,6 +66,15 @@ impl Postgres {
         })?;
         Ok(())
     }
+}
+
+/// A connection, or why there is none, with where it was looked for.
+pub(super) fn open(bridge: &Bridge, options: &PgConnectOptions) -> Result<PgConnection, Refusal> {
+    let opened = bridge.wait(CONNECT, PgConnection::connect_with(options));
+    opened.map_err(|refusal| match options.get_socket() {
+        Some(socket) => refusal.unreachable(socket.display()),
+        None => refusal.unreachable(format_args!("{}:{}", options.get_host(), options.get_port())),
+    })
 }
 
 fn bind<'q>(sql: &str, values: &[Value]) -> Query<'q, sqlx::Postgres, PgArguments> {

@@ -33,10 +33,11 @@ pub(in super::super) struct Turn(Arc<Writer>);
 impl Writer {
     /// The writer of this database file, which need not exist yet; its folder is made.
     pub fn of(database: &Path) -> Result<Arc<Writer>, Refusal> {
-        let trouble = |what: &str, e: std::io::Error| Refusal::environment(format!("{what}: {e}"));
         let folder = database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|e| trouble(&format!("cannot make {}", folder.display()), e))?;
-        let folder = folder.canonicalize().map_err(|e| trouble(&format!("cannot reach {}", folder.display()), e))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Refusal::file(format_args!("cannot make {}", folder.display()), &e))?;
+        let folder =
+            folder.canonicalize().map_err(|e| Refusal::file(format_args!("cannot reach {}", folder.display()), &e))?;
         let path = folder.join(database.file_name().unwrap_or_default());
         let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writer) = writers.get(&path).and_then(Weak::upgrade) {
@@ -73,7 +74,7 @@ impl Drop for Turn {
 
 /// Takes the lock file, and writes this process' id into it for whoever comes next.
 fn lock(path: &PathBuf) -> Result<File, Refusal> {
-    let trouble = |e: std::io::Error| Refusal::environment(format!("lock file {}: {e}", path.display()));
+    let trouble = |e: std::io::Error| Refusal::file(format_args!("lock file {}", path.display()), &e);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(trouble)?;
     match file.try_lock() {
