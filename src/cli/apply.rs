@@ -8,6 +8,7 @@ use crate::{
         plan::{self, Part, Report, apply},
     },
 };
+use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
@@ -46,16 +47,19 @@ pub fn run(args: &Args) -> Exit {
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         if args.format == Format::Json || !terminal {
             let why = if terminal { "--format json leaves no room for a question" } else { "this is no terminal" };
-            // Standard error is all that is left to say it on.
-            let _ = writeln!(
-                io::stderr(),
-                "error: {why}, so nobody can be asked: nothing was applied\n  help: look at `pointsman plan`, then \
-                 `pointsman apply --yes`"
-            );
+            let message = format!("{why}, so nobody can be asked: nothing was applied");
+            let help = "look at `pointsman plan`, then `pointsman apply --yes`";
+            // Where it cannot be written, the code says it.
+            let _ = match args.format {
+                Format::Human => writeln!(io::stderr(), "error: {message}\n  help: {help}"),
+                Format::Json => {
+                    writeln!(io::stdout(), "{:#}", json!({ "ok": false, "message": message, "help": help }))
+                }
+            };
             return Exit::Usage;
         }
     }
-    match super::load(&args.file, true) {
+    match super::load(&args.file, true, args.format) {
         Ok((plan, _)) => carry_out(&plan, &parts(&args.only), args.yes, args.format),
         Err(exit) => exit,
     }

@@ -87,7 +87,10 @@ fn unreadable(file: &Path, format: Format, error: &io::Error, out: &mut impl Wri
                 writeln!(out, "  = help: name another file with `-f FILE`")?;
             }
         }
-        Format::Json => writeln!(out, "{:#}", json!({ "ok": false, "message": message, "problems": [] }))?,
+        Format::Json => {
+            let unread = json!({ "ok": false, "message": message, "errors": 1, "warnings": 0, "problems": [] });
+            writeln!(out, "{unread:#}")?;
+        }
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::load(&args.file, false) {
+    let plan = match super::load(&args.file, false, args.format) {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };

@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Exit {
         }
     }
     let strict = matches!(args.to, To::Topic(_));
-    match super::load(&args.file, strict) {
+    match super::load(&args.file, strict, super::check::Format::Human) {
         Ok((plan, catalog)) => generate::run(&Names { plan: Some(&plan), catalog: &catalog }, &options),
         Err(exit) => exit,
     }

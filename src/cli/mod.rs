@@ -19,6 +19,7 @@ use crate::{
     telemetry::{LogFormat, init_logs},
     tools::Exit,
 };
+use check::Format;
 use clap::{Parser, Subcommand};
 use std::{
     env,
@@ -80,14 +81,17 @@ fn check(args: &check::CheckArgs) -> Exit {
     written(check::run(args, config::Options::default(), colour, &mut out.lock()))
 }
 
-/// The checked plan of a file and its schemas; its problems on standard error where there is none. `strict`, or as a file is
-/// read where its variables and secrets are not at hand.
-fn load(file: &Path, strict: bool) -> Result<(config::Plan, Catalog), Exit> {
+/// The checked plan of a file and its schemas. Where there is none, its problems stand on standard error, or as JSON where a
+/// program waits for that. `strict`, or as a file is read where its variables and secrets are not at hand.
+fn load(file: &Path, strict: bool, format: Format) -> Result<(config::Plan, Catalog), Exit> {
     match check::load(file, strict, config::Options::default()) {
         Ok(Loaded { plan: Some(plan), catalog, .. }) => Ok((plan, catalog)),
         refused => {
-            let err = io::stderr();
-            let shown = check::show(file, check::Format::Human, &refused, colours(&err), &mut err.lock());
+            let (out, err) = (io::stdout(), io::stderr());
+            let shown = match format {
+                Format::Human => check::show(file, format, &refused, colours(&err), &mut err.lock()),
+                Format::Json => check::show(file, format, &refused, false, &mut out.lock()),
+            };
             // Refused it is, whoever reads why.
             Err(check::exit(&refused).max(written(shown.map(|()| Exit::Done))))
         }
@@ -96,7 +100,7 @@ fn load(file: &Path, strict: bool) -> Result<(config::Plan, Catalog), Exit> {
 
 /// The plan for a command that goes on until it is told to stop: from here on it logs.
 fn plan_and_logs(file: &Path) -> Result<config::Plan, Exit> {
-    let (plan, _) = load(file, true)?;
+    let (plan, _) = load(file, true, Format::Human)?;
     logs()?;
     Ok(plan)
 }

@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::load(&args.file, true) {
+    let plan = match super::load(&args.file, true, args.format) {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };

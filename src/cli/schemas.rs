@@ -49,7 +49,7 @@ struct Of {
 
 pub fn run(args: &Args) -> Exit {
     let (Action::Register(of) | Action::Check(of) | Action::Diff(of)) = &args.action;
-    let plan = match super::load(&of.file, true) {
+    let plan = match super::load(&of.file, true, of.format) {
         Ok((plan, _)) => plan,
         Err(exit) => return exit,
     };

@@ -172,7 +172,8 @@ impl Producer {
         wait: Duration,
         mut report: impl FnMut(usize, Result<(), Fault>),
     ) -> Result<(), Fault> {
-        let begun = Instant::now();
+        // Nearly always there is room, and looking at the clock costs as much as a small record.
+        let mut waiting_since = None;
         let mut empty = false;
         loop {
             match self.produce(record) {
@@ -186,7 +187,7 @@ impl Producer {
                     );
                     return Err(Fault::new(RDKafkaErrorCode::MessageSizeTooLarge, what));
                 }
-                Err(NotTaken::QueueFull) if begun.elapsed() >= wait => {
+                Err(NotTaken::QueueFull) if waiting_since.get_or_insert_with(Instant::now).elapsed() >= wait => {
                     let what = format!(
                         "cannot produce to {}: the queue is full, and its {} records are not acknowledged within {wait:?}",
                         record.topic,

@@ -37,6 +37,27 @@ fn assert_says(finished: &Finished, code: i32, words: &[&str]) {
 }
 
 #[test]
+fn programs_that_ask_for_json_get_json_whatever_is_wrong() {
+    let project = Project::new("nonsense = 1\n").file("latin.toml", "version = 1").file("schemas/event.avsc", SCHEMA);
+    fs::write(project.folder.join("latin.toml"), b"app = \"caf\xe9\"\n").unwrap();
+    let commands =
+        ["plan", "apply --yes", "schemas check", "schemas diff", "schemas register", "dashboards --check", "check"];
+    for command in commands {
+        for (file, code) in [("routes.toml", 1), ("latin.toml", 1), ("nope.toml", 3), ("schemas", 3)] {
+            let arguments: Vec<&str> = command.split(' ').chain(["--format", "json", "-f", file]).collect();
+            let finished = project.run(&arguments);
+            let told: serde_json::Value =
+                serde_json::from_str(&finished.stdout).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {finished:?}"));
+            assert_eq!((finished.code, &told["ok"]), (Some(code), &false.into()), "{arguments:?}: {finished:?}");
+            assert!(told["errors"].as_u64().unwrap() > 0 && finished.stderr.is_empty(), "{finished:?}");
+        }
+    }
+    let finished = project.run(&["apply", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((finished.code, &told["ok"]), (Some(2), &false.into()), "{finished:?}");
+}
+
+#[test]
 fn a_run_without_routes_says_what_to_write() {
     let project = Project::new("version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"localhost:9092\"\n")
         .file("schemas/event.avsc", SCHEMA);
