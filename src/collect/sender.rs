@@ -10,7 +10,7 @@ use crate::{
     config::{Collector, Format, Kafka},
     destination::topic::{TopicFacts, fitted, is_of_record, missing, refused_failure},
     failure::{Cause, Failure, Setback},
-    kafka::{Fault, NotTaken, Outgoing, Producer, Reports, Settings},
+    kafka::{Fault, Outgoing, Producer, Reports, Settings},
     record::Header,
     registry,
     telemetry::CollectorTelemetry,
@@ -320,22 +320,11 @@ impl Sender {
                 timestamp: None,
                 tag,
             };
-            loop {
-                let fault = match producer.produce(&record) {
-                    Ok(()) => break,
-                    Err(NotTaken::QueueFull) => {
-                        let room = producer.reports(Duration::from_millis(10), |tag, result| {
-                            *down = pending.report(tag, result).or(down.take());
-                        });
-                        match room {
-                            Ok(_) => continue,
-                            Err(fault) => fault,
-                        }
-                    }
-                    Err(NotTaken::TooLarge(fault) | NotTaken::Fault(fault)) => fault,
-                };
+            let taken = producer.hand_over(&record, ACKNOWLEDGED_WITHIN, |tag, result| {
+                *down = pending.report(tag, result).or(down.take());
+            });
+            if let Err(fault) = taken {
                 *down = pending.report(tag, Err(fault)).or(down.take());
-                break;
             }
         }
     }
