@@ -241,13 +241,14 @@ impl Worker {
             Answer::Compared(behind) => self.compared(behind),
             Answer::Fetched(writers) => {
                 self.hand.fetching = false;
-                let unknown = writers.iter().filter(|(_, writer)| matches!(writer, Writer::Unknown)).map(|(id, _)| *id);
                 // Bytes that are no ids bring ever new ones.
                 if self.hand.graced.len() > GRACED {
                     self.hand.graced.clear();
                 }
-                self.hand.graced.extend(unknown);
-                self.hand.unknown_since.get_or_insert_with(Instant::now);
+                for (id, _) in writers.iter().filter(|(_, writer)| matches!(writer, Writer::Unknown)) {
+                    self.hand.graced.insert(*id);
+                    self.hand.unknown_since.get_or_insert_with(Instant::now);
+                }
                 self.known.writers.extend(writers);
             }
             Answer::Opened(_) => {}
