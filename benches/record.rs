@@ -79,20 +79,13 @@ fn record(c: &mut Criterion) {
     group.finish();
 }
 
-/// Of the end-to-end bench's route what a program is compiled from.
+/// The end-to-end bench's routes, without what they need around them.
 const ROUTES: &str = r#"version = 1
 app = "bench"
 [kafka]
 bootstrap_servers = "127.0.0.1:9"
 [schema_registry]
 url = "http://127.0.0.1:9"
-[validators.event]
-schema = "bench.Event"
-[validators.event.rules]
-plausible = "quantity > 0 && unit_price < 100000.00 && currency in ['EUR', 'USD', 'GBP']"
-[enrichers.priced.set]
-processed_at = "now()"
-amount = "unit_price * quantity"
 [routes.avro]
 topic = "avro"
 validator = "event"
@@ -112,7 +105,7 @@ fn plan() -> Plan {
     let folder = env::temp_dir().join(format!("pointsman-bench-{}", std::process::id()));
     fs::create_dir_all(folder.join("schemas")).expect("a folder");
     fs::write(folder.join("schemas/event.avsc"), load::SCHEMA).expect("a file");
-    fs::write(folder.join("routes.toml"), ROUTES).expect("a file");
+    fs::write(folder.join("routes.toml"), format!("{ROUTES}{}", load::WORK)).expect("a file");
     let options = config::Options { strict: false, env: &|_| None, properties: None };
     let loaded = config::load(&folder.join("routes.toml"), options).expect("the file is there");
     fs::remove_dir_all(&folder).expect("the folder goes");

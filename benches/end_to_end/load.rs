@@ -33,6 +33,16 @@ pub const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"bench",
   {"name":"device","type":["null","string"],"default":null},
   {"name":"returning","type":"boolean"}]}"#;
 
+/// What each bench's route does with a record: a rule of three terms, two fields set.
+pub const WORK: &str = r#"[validators.event]
+schema = "bench.Event"
+[validators.event.rules]
+plausible = "quantity > 0 && unit_price < 100000.00 && currency in ['EUR', 'USD', 'GBP']"
+[enrichers.priced.set]
+processed_at = "now()"
+amount = "unit_price * quantity"
+"#;
+
 const CATEGORIES: [&str; 4] = ["books", "garden", "kitchen", "toys"];
 const CURRENCIES: [&str; 3] = ["EUR", "USD", "GBP"];
 const KINDS: [&str; 3] = ["page_view", "add_to_cart", "purchase"];

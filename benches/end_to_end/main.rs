@@ -190,7 +190,7 @@ impl Bench {
             _ => "[databases.db]\nurl = \"sqlite://bench.db\"\nmigrations = \"migrations\"\n".to_owned(),
         };
         let (topic, format) = if job.json { (&self.json, "json") } else { (&self.avro, "avro") };
-        let (servers, registry, keys) = (bootstrap_servers(), &self.registry.url, job.route);
+        let (servers, registry, keys, work) = (bootstrap_servers(), &self.registry.url, job.route, load::WORK);
         let routes = format!(
             r#"version = 1
 app = "{name}"
@@ -199,13 +199,7 @@ bootstrap_servers = "{servers}"
 [schema_registry]
 url = "{registry}"
 {database}
-[validators.event]
-schema = "bench.Event"
-[validators.event.rules]
-plausible = "quantity > 0 && unit_price < 100000.00 && currency in ['EUR', 'USD', 'GBP']"
-[enrichers.priced.set]
-processed_at = "now()"
-amount = "unit_price * quantity"
+{work}
 [routes.bench]
 topic = "{topic}"
 format = "{format}"

@@ -63,11 +63,6 @@ impl MessageBatch {
         }
     }
 
-    /// Keys and values, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The consumer that the records came from.
     pub fn consumer(&self) -> &Arc<Consumer> {
         &self.keep

@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
     watch::Trouble,
 };
-use crate::record::{Partition, Positions};
+use crate::record::{Partition, Positions, Records};
 use rdkafka::{
     bindings as rd,
     types::{RDKafkaErrorCode, RDKafkaType},
