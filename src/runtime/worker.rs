@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// Records, and about how many bytes of them, a batch holds at most: small enough to stay in a core's cache on its way.
 const BATCH: usize = 500;
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 256 << 10;
 
 /// How often a worker that has caught up asks whether the others have.
 const COMPARE: Duration = Duration::from_millis(250);
@@ -40,9 +40,9 @@ const GRACED: usize = 1024;
 /// How often the ends of partitions are asked for while nothing is read from them.
 const LAG: Duration = Duration::from_secs(10);
 
-/// Orders that may wait for the deliverer before no further batch is offered: with batches of a megabyte at most, about
-/// as many bytes.
-const QUEUED: usize = 8;
+/// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit
+/// is waited for, some 20 ms of full load, and 10 MiB of records at most.
+const QUEUED: usize = 40;
 
 /// What a worker can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
