@@ -2,6 +2,7 @@
 
 use pointsman::{codec::write, schema::framing};
 use std::fmt::Write as _;
+use uuid::Uuid;
 
 /// Deterministic numbers (SplitMix64).
 struct Numbers(u64);
@@ -20,7 +21,7 @@ impl Numbers {
 }
 
 pub const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"bench","fields":[
-  {"name":"event_id","type":"string"},
+  {"name":"event_id","type":{"type":"string","logicalType":"uuid"}},
   {"name":"event_type","type":{"type":"enum","name":"Kind","symbols":["page_view","add_to_cart","purchase"]}},
   {"name":"user_id","type":"long"},
   {"name":"session_id","type":"string"},
@@ -50,7 +51,7 @@ const KINDS: [&str; 3] = ["page_view", "add_to_cart", "purchase"];
 /// Record number `i`: its key, and its value framed with `schema_id`, or as JSON without one. One in twenty breaks the rule.
 pub fn record(i: u64, schema_id: Option<u32>) -> (Vec<u8>, Vec<u8>) {
     let mut n = Numbers(i);
-    let event = format!("{:016x}{:016x}", n.next(), n.next());
+    let event = Uuid::from_u64_pair(n.next(), n.next()).to_string();
     let (kind, user, session) = (n.below(3) as usize, n.below(100_000) as i64, format!("s{:012x}", n.next() >> 16));
     let product = format!("p-{:05}", n.below(50_000));
     let (category, currency) = (CATEGORIES[n.below(4) as usize], CURRENCIES[n.below(3) as usize]);

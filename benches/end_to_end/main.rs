@@ -215,14 +215,16 @@ dlq = "{dlq}"
 }
 
 fn migration(folder: &Path, sqlite: bool) {
-    let sql = "CREATE TABLE events (event_id TEXT PRIMARY KEY, event_type TEXT, user_id BIGINT, session_id TEXT, \
+    let mut sql = "CREATE TABLE events (event_id UUID PRIMARY KEY, event_type TEXT, user_id BIGINT, session_id TEXT, \
         product_id TEXT, category TEXT, quantity INTEGER, unit_price NUMERIC(12,2), currency TEXT, occurred_at TIMESTAMPTZ, \
-        device TEXT, \"returning\" BOOLEAN, processed_at TIMESTAMPTZ, amount NUMERIC(22,2));";
-    // SQLite keeps decimals and times as text.
-    let text = |sql: &str| {
-        sql.replace("NUMERIC(12,2)", "TEXT").replace("NUMERIC(22,2)", "TEXT").replace("TIMESTAMPTZ", "TEXT")
-    };
+        device TEXT, \"returning\" BOOLEAN, processed_at TIMESTAMPTZ, amount NUMERIC(22,2));"
+        .to_owned();
+    if sqlite {
+        // Decimals, times and UUIDs are text there.
+        for kind in ["UUID", "NUMERIC(12,2)", "NUMERIC(22,2)", "TIMESTAMPTZ"] {
+            sql = sql.replace(kind, "TEXT");
+        }
+    }
     fs::create_dir_all(folder.join("migrations")).expect("a folder");
-    let sql = if sqlite { text(sql) } else { sql.to_owned() };
     fs::write(folder.join("migrations/1_events.sql"), sql).expect("a file");
 }

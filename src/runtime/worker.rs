@@ -41,8 +41,8 @@ const GRACED: usize = 1024;
 const LAG: Duration = Duration::from_secs(10);
 
 /// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit
-/// is waited for, some 20 ms of full load, and 10 MiB of records at most.
-const QUEUED: usize = 40;
+/// is waited for, some 20 ms of full load, and 6 MiB of records at most.
+const QUEUED: usize = 24;
 
 /// What a worker can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
