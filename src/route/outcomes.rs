@@ -62,9 +62,9 @@ pub(super) const MOST_OF_RECORD: usize = 64 << 20;
 /// The same of a batch: far below what an offset can say, so that none wraps before it is noticed.
 const MOST_OF_BATCH: usize = 2 << 30;
 
-/// How many buffers are kept, and of how many bytes at most each.
-const SPARE: usize = 16;
-const SPARE_BYTES: usize = 1 << 20;
+/// How many buffers are kept, more than batches wait for a deliverer, and of how many bytes at most each.
+const SPARE: usize = 32;
+const SPARE_BYTES: usize = 512 << 10;
 
 impl Drop for Outcomes {
     fn drop(&mut self) {
