@@ -64,6 +64,7 @@ impl Layout {
             least: least(&self.schema),
             blocks: HashMap::new(),
             pending: Vec::new(),
+            records: 0,
             out: Scanner { slots: self.asked.len(), ..Scanner::default() },
         };
         c.out.least = c.least[self.node.0 as usize];
@@ -108,6 +109,8 @@ struct Compiler<'s> {
     blocks: HashMap<NodeId, u32>,
     /// The node of each block, in the order of their numbers; the first is the whole value.
     pending: Vec<NodeId>,
+    /// How many records of the block are open, the block's own not counted: whoever leads to the block has.
+    records: u32,
     out: Scanner,
 }
 
@@ -128,6 +131,7 @@ impl Compiler<'_> {
     fn emit(&mut self, op: Op, path: &str) -> usize {
         self.out.ops.push(op);
         self.out.paths.push(path.into());
+        self.out.records.push(self.records);
         self.out.ops.len() - 1
     }
 
@@ -170,15 +174,21 @@ impl Compiler<'_> {
                 Op::Map { value: self.block(*value), least: self.least[value.0 as usize].saturating_add(1) }
             }
             Kind::Union(branches) => {
-                let blocks: Vec<u32> = branches.iter().map(|b| self.block(*b)).collect();
                 let first = self.out.branches.len() as u32;
-                self.out.branches.extend(blocks);
+                for branch in branches {
+                    let levels = self.records + u32::from(matches!(schema.kind(*branch), Kind::Record(_)));
+                    let block = self.block(*branch);
+                    self.out.branches.push((block, levels));
+                }
                 Op::Union { first, len: branches.len() as u32 }
             }
             Kind::Record(record) => {
                 let asked_below = !edges.is_empty() || values.iter().any(|(p, _)| !p.is_empty());
                 if self.references[node.0 as usize] < 2 || asked_below {
-                    return self.fields(record, values, edges, path);
+                    self.records += 1;
+                    self.fields(record, values, edges, path);
+                    self.records -= 1;
+                    return;
                 }
                 Op::Call(self.block(node))
             }

@@ -36,7 +36,7 @@ pub(super) enum Op {
         null: u8,
         skip: u32,
     },
-    /// Any other union: the blocks of its branches, in [`Scanner::branches`].
+    /// Any other union: its branches, in [`Scanner::branches`].
     Union {
         first: u32,
         len: u32,
@@ -62,7 +62,10 @@ pub struct Scanner {
     pub(super) paths: Vec<Box<str>>,
     /// Start and end of each block in `ops`.
     pub(super) blocks: Vec<(u32, u32)>,
-    pub(super) branches: Vec<u32>,
+    /// For each operation how many records of its block are around it.
+    pub(super) records: Vec<u32>,
+    /// The block of each branch of a union, and how many records are around its values: those around the union, and itself.
+    pub(super) branches: Vec<(u32, u32)>,
     pub(super) slots: usize,
     /// The fewest bytes of a value.
     pub(super) least: usize,
@@ -149,27 +152,30 @@ impl Scanner {
     }
 
     fn nested(&self, at: usize, r: &mut Reader<'_>, slots: &mut [u32], depth: usize) -> Step {
-        let op = self.ops[at];
-        // Unions do not count: what they hold does.
-        if depth >= MAX_DEPTH && !matches!(op, Op::Union { .. }) {
+        let (block, levels) = match self.ops[at] {
+            Op::Union { first, len } => match r.branch(len as usize) {
+                Ok(branch) => self.branches[first as usize + branch],
+                Err(flaw) => return Err(self.fail(at, flaw, r.at())),
+            },
+            Op::Array { item: block, .. } | Op::Map { value: block, .. } | Op::Call(block) => {
+                (block, self.records[at] + 1)
+            }
+            _ => return Ok(()),
+        };
+        // An array or map counts as one with the record that an item is; of a union what it holds does.
+        let depth = depth + levels as usize;
+        if depth > MAX_DEPTH {
             return Err(self.fail(at, Flaw::TooDeep, r.at()));
         }
-        match op {
-            Op::Union { first, len } => match r.branch(len as usize) {
-                Ok(branch) => {
-                    self.run(self.branches[first as usize + branch], r, slots, depth).map_err(|f| self.under(at, "", f))
-                }
-                Err(flaw) => Err(self.fail(at, flaw, r.at())),
-            },
-            Op::Call(block) => self.run(block, r, slots, depth + 1).map_err(|f| self.under(at, "", f)),
-            Op::Array { item, least } => self.items(at, least, r, |r, i| {
-                self.run(item, r, slots, depth + 1).map_err(|f| self.under(at, &format!("[{i}]"), f))
+        match self.ops[at] {
+            Op::Array { least, .. } => self.items(at, least, r, |r, i| {
+                self.run(block, r, slots, depth).map_err(|f| self.under(at, &format!("[{i}]"), f))
             }),
-            Op::Map { value, least } => self.items(at, least, r, |r, _| {
+            Op::Map { least, .. } => self.items(at, least, r, |r, _| {
                 let key = r.text().map_err(|flaw| self.fail(at, flaw, r.at()))?;
-                self.run(value, r, slots, depth + 1).map_err(|f| self.under(at, &format!("[{key:?}]"), f))
+                self.run(block, r, slots, depth).map_err(|f| self.under(at, &format!("[{key:?}]"), f))
             }),
-            _ => Ok(()),
+            _ => self.run(block, r, slots, depth).map_err(|f| self.under(at, "", f)),
         }
     }
 
@@ -245,7 +251,7 @@ impl fmt::Display for Scanner {
 mod tests {
     use super::*;
     use crate::{
-        codec::{Items, Layout, Slot, write},
+        codec::{Items, JsonWriter, Layout, Slot, write},
         schema::{Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType, Schema},
     };
     use std::sync::Arc;
@@ -451,5 +457,41 @@ mod tests {
         let printed = Layout::new(schema.clone(), schema.root()).build().to_string();
         let want = "block 0\n  0 Int value\n  1 Nullable { null: 0, skip: 1 } next\n  2 Call(1) next\nblock 1\n";
         assert!(printed.starts_with(want), "{printed}");
+    }
+
+    #[test]
+    fn records_in_a_union_of_several_branches_are_levels_too() {
+        let schema = cycle(1, r#","string""#);
+        let body = [vec![4; 1_000_000], vec![0]].concat();
+        assert_eq!(scan(&schema, &body).unwrap_err().code, "too-deep");
+    }
+
+    /// Records inside one another, each in a field that may be null, that come back to the first after `n`.
+    fn cycle(n: usize, others: &str) -> Arc<Schema> {
+        let next = |i: usize, inner: String| {
+            format!(r#"{{"type":"record","name":"R{i}","fields":[{{"name":"next","type":["null"{others},{inner}]}}]}}"#)
+        };
+        let text = (0..n).rev().fold(r#""R0""#.to_owned(), |inner, i| next(i, inner));
+        Arc::new(Schema::parse(&text).unwrap())
+    }
+
+    #[test]
+    fn what_a_scan_takes_the_json_writer_takes_too() {
+        for (others, branch) in [("", 2), (r#","string""#, 4)] {
+            for n in [1, 2, 3, 40] {
+                let schema = cycle(n, others);
+                let (scanner, writer) =
+                    (Layout::new(schema.clone(), schema.root()).build(), JsonWriter::new(schema.clone()));
+                for levels in 0..400 {
+                    let body = [vec![branch; levels], vec![0]].concat();
+                    let scanned = scanner.scan(&body, &mut []);
+                    assert!(scanned.is_ok() || levels > 128, "{n}, {levels}: {scanned:?}");
+                    assert!(scanned.is_err() || levels < 128 + n, "{n}, {levels}");
+                    if scanned.is_ok() {
+                        writer.write(&body, 0, &mut Vec::new()).unwrap_or_else(|f| panic!("{n}, {levels}: {f}"));
+                    }
+                }
+            }
+        }
     }
 }

@@ -97,7 +97,9 @@ impl JsonWriter {
             Shape::Interval => {
                 plain(out, format_args!("\"{}\"", Interval::from_avro(r.fixed(Interval::SIZE)?)));
             }
-            Shape::Array(_) | Shape::Map(_) | Shape::Record if depth > 2 * MAX_DEPTH => return Err(Flaw::TooDeep),
+            // Past what a scan takes: two for each of its levels (an array, and the record that an item is), and the
+            // innermost records, as deep as a schema nests them.
+            Shape::Array(_) | Shape::Map(_) | Shape::Record if depth > 3 * MAX_DEPTH => return Err(Flaw::TooDeep),
             Shape::Array(item) => self.items(r, out, (b'[', b']'), self.least[item.0 as usize], |r, out| {
                 self.value(item, r, out, depth + 1)
             })?,
