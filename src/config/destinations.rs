@@ -124,10 +124,8 @@ fn one(section: &Section<'_>, around: &Around<'_>, fields: Option<&Fields>, sche
             placed(Some(Domain::Topics), topic.map(Destination::Topic))
         }
         (None, Some(_)) => {
-            let domain = match section.value("database").map(|v| &v.kind) {
-                Some(Kind::String(name)) if around.databases.contains_key(name) => Some(Domain::Database(name.clone())),
-                _ => None,
-            };
+            let known = section.name("database").filter(|name| around.databases.contains_key(&name.text));
+            let domain = known.map(|name| Domain::Database(name.text));
             placed(domain, table::read(section, around, fields).map(Destination::Table))
         }
         (Some(_), Some(_)) => {
