@@ -319,7 +319,8 @@ impl fmt::Display for Decimal {
         let text = if scale == 0 {
             digits
         } else {
-            let padded = format!("{digits:0>width$}", width = scale + 1);
+            // No width of `format!`: it has sixteen bits, and scales have more.
+            let padded = "0".repeat((scale + 1).saturating_sub(digits.len())) + &digits;
             let (whole, fraction) = padded.split_at(padded.len() - scale);
             format!("{whole}.{fraction}")
         };
@@ -470,5 +471,10 @@ mod tests {
             let whole = i128::from(a) * 10i128.pow(6 - s) + i128::from(b) * 10i128.pow(6 - t);
             prop_assert_eq!(sum, Decimal::new(whole, 6));
         }
+    }
+
+    #[test]
+    fn a_scale_without_measure_is_written_out() {
+        assert_eq!(Decimal::new(-1, 70_000).to_string(), format!("-0.{}1", "0".repeat(69_999)));
     }
 }

@@ -146,6 +146,9 @@ fn change(to: &str) -> String {
     format!("change \"type\" to \"{to}\", or take \"logicalType\" away")
 }
 
+/// More digits than any database holds, and few enough that sums and products of them are numbers.
+const MOST_DIGITS: u32 = 1000;
+
 fn decimal(object: &Json, kind: &Kind) -> Result<Logical, String> {
     let number = |key: &str| match object.get(key).map(|j| &j.value) {
         None => Ok(None),
@@ -159,6 +162,9 @@ fn decimal(object: &Json, kind: &Kind) -> Result<Logical, String> {
     let scale = number("scale")?.unwrap_or(0);
     if precision == 0 {
         return Err("\"precision\" is 0".to_owned());
+    }
+    if precision > MOST_DIGITS {
+        return Err(format!("\"precision\" is {precision}, and decimals have at most {MOST_DIGITS} digits here"));
     }
     if scale > precision {
         return Err(format!("\"scale\" {scale} is larger than \"precision\" {precision}"));

@@ -173,6 +173,10 @@ mod tests {
                 r#"warning ignored-logical-type at "decimal": a decimal needs a "precision": the decimal is ignored"#,
             ),
             (
+                r#"{"type":"bytes","logicalType":"decimal","precision":70000,"scale":70000}"#,
+                r#"warning ignored-logical-type at "decimal": "precision" is 70000, and decimals have at most 1000 digits here: the decimal is ignored"#,
+            ),
+            (
                 r#"{"type":"fixed","name":"D","size":4,"logicalType":"decimal","precision":10}"#,
                 r#"warning ignored-logical-type at "decimal": 4 bytes hold 9 digits, not 10: the decimal is ignored"#,
             ),

@@ -2,7 +2,7 @@
 
 use super::{Resolution, Resolver};
 use crate::{
-    codec::{Layout, write},
+    codec::{JsonWriter, Layout, write},
     failure::Failure,
     schema::Schema,
 };
@@ -276,4 +276,23 @@ fn items_of_no_bytes_cannot_grow_without_measure() {
     let (writer, reader) = (array(""), array(&format!(r#"{{"name":"s","type":"string","default":"{text}"}}"#)));
     let body = [body![long 256].repeat(1000), body![long 0]].concat();
     assert_eq!(resolve(&writer, &reader, &body).unwrap_err().code, "too-many-items");
+}
+
+/// The scale is a writer's, who may write any.
+#[test]
+fn a_decimal_of_a_scale_without_measure_is_refused_or_read_but_never_panics() {
+    let decimal = |digits: u32| {
+        let scale = format!(r#""logicalType":"decimal","precision":{digits},"scale":{digits}"#);
+        record(&format!(r#"{{"name":"d","type":{{"type":"bytes",{scale}}}}}"#))
+    };
+    for digits in [70_000, u32::MAX] {
+        let (writer, reader) = (decimal(digits), decimal(30));
+        let body = body![bytes & [1]];
+        if let Resolution::Rewrite(resolver) = Resolution::compile(&writer, &reader).unwrap() {
+            let _ = resolver.resolve(&body, &mut Vec::new());
+        }
+        JsonWriter::new(writer).write(&body, 0, &mut Vec::new()).unwrap();
+    }
+    let failure = resolve(&decimal(1000), &decimal(30), &body![bytes & [1]]).unwrap_err();
+    assert_eq!(failure.code, "bad-decimal");
 }
