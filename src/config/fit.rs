@@ -1,7 +1,7 @@
 //! Whether every value of one type can be written as another: what Avro's resolution allows, and exact decimals.
 
 use super::paths::{present, type_name};
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Kind, Logical, NodeId, Schema, matching::same_name};
 use std::collections::HashSet;
 
 /// In words why a value of `from` cannot always become one of `to`; the path leads to the types at fault.
@@ -11,6 +11,8 @@ pub(super) struct Misfit {
     pub path: String,
     pub found: String,
     pub wanted: String,
+    /// The names of the two types, where all else about them fits.
+    pub named: Option<(String, String)>,
 }
 
 pub(super) fn fits(from: (&Schema, NodeId), to: (&Schema, NodeId)) -> Result<(), Misfit> {
@@ -34,12 +36,16 @@ impl Fitting<'_> {
             (Kind::Union(branches), _) => {
                 let each = branches.iter().try_for_each(|b| self.fits(*b, to, path));
                 // That one branch does not fit is a fault of the whole type.
-                each.map_err(|m| if m.path == path { self.misfit(from, to, path) } else { m })
+                each.map_err(
+                    |m| if m.path == path { Misfit { named: m.named, ..self.misfit(from, to, path) } } else { m },
+                )
             }
             // Beside null there is one choice, and what is wrong with it is what is to be told.
             (kind, Kind::Union(_)) if *kind != Kind::Null && target.nullable(to).is_some() => {
                 let each = self.fits(from, present(target, to), path);
-                each.map_err(|m| if m.path == path { self.misfit(from, to, path) } else { m })
+                each.map_err(
+                    |m| if m.path == path { Misfit { named: m.named, ..self.misfit(from, to, path) } } else { m },
+                )
             }
             (_, Kind::Union(branches)) => {
                 // Each branch is tried with what was seen before it: a failed attempt must not count as seen.
@@ -54,12 +60,15 @@ impl Fitting<'_> {
                 if fitting { Ok(()) } else { Err(self.misfit(from, to, path)) }
             }
             (Kind::Array(a), Kind::Array(b)) | (Kind::Map(a), Kind::Map(b)) => self.fits(*a, *b, path),
-            (Kind::Record(_), Kind::Record(_)) => self.records(from, to, path),
+            (Kind::Record(_), Kind::Record(_)) => {
+                self.records(from, to, path)?;
+                self.names(from, to, path)
+            }
             (Kind::Enum(a), Kind::Enum(b)) => {
                 let known = b.default.is_some() || a.symbols.iter().all(|s| b.symbols.contains(s));
-                if known { Ok(()) } else { Err(self.misfit(from, to, path)) }
+                if known { self.names(from, to, path) } else { Err(self.misfit(from, to, path)) }
             }
-            _ if self.plain(from, to) => Ok(()),
+            _ if self.plain(from, to) => self.names(from, to, path),
             _ => Err(self.misfit(from, to, path)),
         }
     }
@@ -74,7 +83,8 @@ impl Fitting<'_> {
                 Some(writer) => self.fits(writer.node, field.node, &inner)?,
                 None if field.default.is_some() => {}
                 None => {
-                    return Err(Misfit { path: inner, found: "nothing".into(), wanted: type_name(target, field.node) });
+                    let wanted = type_name(target, field.node);
+                    return Err(Misfit { path: inner, found: "nothing".into(), wanted, named: None });
                 }
             }
         }
@@ -96,8 +106,27 @@ impl Fitting<'_> {
         }
     }
 
+    /// Whether two types that are alike go by the same name, where they have one. A decimal is its number.
+    fn names(&self, from: NodeId, to: NodeId, path: &str) -> Result<(), Misfit> {
+        let (a, b) = (self.from.node(from), self.to.node(to));
+        let same = match (&a.kind, &b.kind) {
+            (Kind::Record(a), Kind::Record(b)) => same_name(&a.name, &b.name, &b.aliases).is_some(),
+            (Kind::Enum(a), Kind::Enum(b)) => same_name(&a.name, &b.name, &b.aliases).is_some(),
+            (Kind::Fixed(x), Kind::Fixed(y)) => {
+                matches!(a.logical, Some(Logical::Decimal { .. })) || same_name(&x.name, &y.name, &y.aliases).is_some()
+            }
+            _ => true,
+        };
+        if same {
+            return Ok(());
+        }
+        let named = Some((a.kind.branch_name().to_owned(), b.kind.branch_name().to_owned()));
+        Err(Misfit { named, ..self.misfit(from, to, path) })
+    }
+
     fn misfit(&self, from: NodeId, to: NodeId, path: &str) -> Misfit {
-        Misfit { path: path.to_owned(), found: type_name(self.from, from), wanted: type_name(self.to, to) }
+        let (found, wanted) = (type_name(self.from, from), type_name(self.to, to));
+        Misfit { path: path.to_owned(), found, wanted, named: None }
     }
 }
 
@@ -113,7 +142,7 @@ fn promotes(from: &Kind, to: &Kind) -> bool {
         | (Kind::Float, Kind::Double)
         | (Kind::String, Kind::Bytes)
         | (Kind::Bytes, Kind::String) => true,
-        (Kind::Fixed(a), Kind::Fixed(b)) => a.size == b.size && a.name.short() == b.name.short(),
+        (Kind::Fixed(a), Kind::Fixed(b)) => a.size == b.size,
         _ => std::mem::discriminant(from) == std::mem::discriminant(to) && !matches!(from, Kind::Fixed(_)),
     }
 }

@@ -150,6 +150,11 @@ fn type_mismatch(place: Place, record: &str, field: &str, misfit: &fit::Misfit) 
         found => format!("`{path}` is {found} here, but {} in {record}", misfit.wanted),
     };
     let problem = Problem::error("type-mismatch", place, message);
+    if let Some((found, wanted)) = &misfit.named {
+        return problem.help(format!(
+            "types of another name are other types: if it is meant to be the same, give {wanted} the \"aliases\": [\"{found}\"]"
+        ));
+    }
     if misfit.found.ends_with(" or null") && !misfit.wanted.ends_with(" or null") {
         return problem
             .help(format!("let {record} take null, or set `{field}` in an enricher: `has({field}) ? {field} : …`"));

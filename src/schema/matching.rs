@@ -213,7 +213,7 @@ fn written(w: &RecordType, r: &RecordType, field: &Field) -> Option<usize> {
 }
 
 /// How well two named types match: 0 by full name or alias, 1 by the part after the last dot alone.
-fn same_name(writer: &Name, reader: &Name, aliases: &[Name]) -> Option<u8> {
+pub fn same_name(writer: &Name, reader: &Name, aliases: &[Name]) -> Option<u8> {
     let names = || std::iter::once(reader).chain(aliases);
     if names().any(|n| n == writer) {
         return Some(0);
