@@ -1,6 +1,6 @@
 //! What JSON means, case by case.
 
-use super::{JsonOptions, JsonReader, JsonWriter};
+use super::{JsonOptions, JsonReader, JsonWriter, ambiguous_union};
 use crate::{
     codec::{Layout, read::Reader, write},
     failure::Failure,
@@ -277,4 +277,17 @@ fn ten_megabytes_are_read() {
     write::index(&mut count, 900_001);
     assert_eq!(body[..count.len()], count);
     Layout::new(schema.clone(), schema.root()).build().scan(&body, &mut []).unwrap();
+}
+
+#[test]
+fn an_integer_beside_a_double_and_a_date_says_neither() {
+    for (ty, ambiguous) in [
+        (format!(r#"["double", {DATE}]"#), true),
+        (format!(r#"[{MILLIS}, "null", "float"]"#), true),
+        (r#"["double", "long"]"#.to_owned(), false),
+        (r#"["null", "int", "float"]"#.to_owned(), false),
+        (r#"["double", "string"]"#.to_owned(), false),
+    ] {
+        assert_eq!(ambiguous_union(&one(&ty)).is_some(), ambiguous, "{ty}");
+    }
 }

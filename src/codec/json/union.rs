@@ -19,7 +19,8 @@ pub(super) enum Class {
     Object,
 }
 
-const CLASSES: usize = 7;
+const CLASSES: [Class; 7] =
+    [Class::Null, Class::Boolean, Class::Integer, Class::Number, Class::Text, Class::Array, Class::Object];
 
 /// A union's rules.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Union {
     pub branches: Vec<NodeId>,
     pub null: Option<usize>,
     /// By class: the branch that a value stands for.
-    natural: [Pick; CLASSES],
+    natural: [Pick; CLASSES.len()],
     /// For each branch the name that may stand before its value.
     names: Vec<Names>,
     /// For each branch whether it is written under its name.
@@ -64,7 +65,7 @@ enum Objects {
 
 impl Union {
     pub fn of(schema: &Schema, node: NodeId, branches: &[NodeId]) -> Union {
-        let mut natural = [Pick::None; CLASSES];
+        let mut natural = [Pick::None; CLASSES.len()];
         for (i, branch) in branches.iter().enumerate() {
             for class in takes(Shape::of(schema, *branch)) {
                 let pick = &mut natural[*class as usize];
@@ -158,8 +159,14 @@ pub fn ambiguous_union(schema: &Schema) -> Option<(NodeId, NodeId, NodeId)> {
     (0..schema.len()).map(|i| NodeId(i as u32)).find_map(|node| {
         let Kind::Union(branches) = schema.kind(node) else { return None };
         let same = |a: NodeId, b: NodeId| {
-            let others = takes(Shape::of(schema, b));
-            takes(Shape::of(schema, a)).iter().any(|class| others.contains(class))
+            let (a, b) = (Shape::of(schema, a), Shape::of(schema, b));
+            // A number without fraction is a double's too, unless a branch is there for whole numbers and nothing else.
+            let whole = matches!(a, Shape::Int | Shape::Long) || matches!(b, Shape::Int | Shape::Long);
+            let means = |shape, class| {
+                let floating = matches!(shape, Shape::Float | Shape::Double);
+                takes(shape).contains(&class) || (floating && class == Class::Integer && !whole)
+            };
+            CLASSES.iter().any(|class| means(a, *class) && means(b, *class))
         };
         let clash = |(i, b): (usize, &NodeId)| branches[..i].iter().find(|a| same(**a, *b)).map(|a| (node, *a, *b));
         branches.iter().enumerate().find_map(clash)
