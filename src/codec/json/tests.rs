@@ -291,3 +291,21 @@ fn an_integer_beside_a_double_and_a_date_says_neither() {
         assert_eq!(ambiguous_union(&one(&ty)).is_some(), ambiguous, "{ty}");
     }
 }
+
+#[test]
+fn an_unknown_field_may_have_the_name_of_its_own_record() {
+    let address = r#"{"type": "record", "name": "shop.address", "fields": [{"name": "city", "type": "string"}]}"#;
+    for ty in [format!(r#"["null", {address}]"#), format!(r#"["null", {address}, "string"]"#)] {
+        let schema = one(&ty);
+        let plain = read(&schema, r#"{"v": {"city": "Köln"}}"#).unwrap();
+        for json in [
+            r#"{"v": {"address": "Main St 1", "city": "Köln"}}"#,
+            r#"{"v": {"address": {"city": "Köln"}}}"#,
+            r#"{"v": {"shop.address": {"city": "Köln"}}}"#,
+        ] {
+            assert_eq!(read(&schema, json).unwrap_or_else(|f| panic!("{ty} {json}: {f}")), plain, "{ty} {json}");
+        }
+    }
+    let or_text = one(&format!(r#"["null", {address}, "string"]"#));
+    assert_eq!(again(&or_text, r#"{"v": {"string": "x"}}"#).unwrap(), r#"{"v":"x"}"#);
+}

@@ -58,7 +58,7 @@ enum Objects {
     /// Nothing: it has to be a branch's name.
     None,
     /// A record: its own fields come before names of branches.
-    Record(Vec<Box<str>>),
+    Record { branch: usize, fields: Vec<Box<str>> },
     /// A map; `of_objects` where its values may be objects themselves.
     Map { of_objects: bool },
 }
@@ -82,7 +82,9 @@ impl Union {
         let nullable = schema.nullable(node).is_some();
         let objects = match natural[Class::Object as usize] {
             Pick::One(i) => match schema.kind(branches[i]) {
-                Kind::Record(r) => Objects::Record(r.fields.iter().map(|f| f.name.as_str().into()).collect()),
+                Kind::Record(r) => {
+                    Objects::Record { branch: i, fields: r.fields.iter().map(|f| f.name.as_str().into()).collect() }
+                }
                 Kind::Map(value) => Objects::Map { of_objects: takes_objects(schema, *value) },
                 _ => Objects::None,
             },
@@ -121,14 +123,17 @@ impl Union {
     pub fn named(&self, key: &str, nested: bool) -> Option<usize> {
         let natural = match &self.objects {
             Objects::None => false,
-            Objects::Record(fields) => fields.iter().any(|f| **f == *key),
+            Objects::Record { fields, .. } => fields.iter().any(|f| **f == *key),
             Objects::Map { of_objects } => self.nullable && (*of_objects || !nested),
         };
         if natural {
             return None;
         }
         let full = self.names.iter().position(|n| *n.full == *key);
-        full.or_else(|| self.names.iter().position(|n| *n.short == *key))
+        let named = full.or_else(|| self.names.iter().position(|n| *n.short == *key))?;
+        // What is no object cannot be the record: it is a field that happens to have the record's own name.
+        let unknown = matches!(self.objects, Objects::Record { branch, .. } if branch == named && !nested);
+        (!unknown).then_some(named)
     }
 
     /// The branches' names, for messages.
