@@ -1,7 +1,7 @@
 //! Plain paths, such as `address.city`: read as they stand, through records that may be null.
 
 use super::enrichers::Fields;
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Kind, Logical, NodeId, Schema, Unit};
 use std::sync::Arc;
 
 /// The element of `for_each`, which expressions call `item`.
@@ -66,6 +66,11 @@ pub(super) fn takes_null(schema: &Schema, node: NodeId) -> bool {
 /// The type without null, where it is one type or null.
 pub(super) fn present(schema: &Schema, node: NodeId) -> NodeId {
     schema.nullable(node).map_or(node, |(_, _, inner)| inner)
+}
+
+/// Whether a value has digits past its microseconds, which columns and keys do not hold.
+pub(super) fn in_nanos(logical: Option<Logical>) -> bool {
+    logical.and_then(Logical::clock).is_some_and(|(_, unit)| unit == Unit::Nanos)
 }
 
 /// A type as messages call it: `decimal(10,2)`, `array of shop.Item`, `string or null`.

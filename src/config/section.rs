@@ -89,6 +89,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// As [`Section::names`], where a list of none is no answer; `help` says what is.
+    pub(super) fn listed(&self, key: &str, help: &str) -> Vec<Name> {
+        if let Some(value) = self.value(key)
+            && matches!(&value.kind, Kind::Array(items) if items.is_empty())
+        {
+            self.cx.report(Problem::error("nothing-to-do", value.place, format!("`{key}` lists nothing")).help(help));
+        }
+        self.names(key)
+    }
+
     pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let value = self.value(key)?;
         let words = || choices.iter().map(|(word, _)| *word);

@@ -5,12 +5,12 @@ use super::{
     destinations::Around,
     enrichers::Fields,
     expressions, keys,
-    paths::{self, Element, takes_null, type_name},
+    paths::{self, Element, in_nanos, takes_null, type_name},
     plan::{Column, Database, ForEach, KeyFormat, OnConflict, OnTombstone, TableDestination, TableName},
     problem::Problem,
     section::{Name, Section, unknown_name},
 };
-use crate::schema::{Kind, Logical, NodeId, Schema, Unit};
+use crate::schema::{Kind, Logical, NodeId, Schema};
 use std::collections::BTreeMap;
 
 /// The database that a table destination or a dead letter table names.
@@ -102,7 +102,7 @@ fn element(section: &Section<'_>, fields: &Fields) -> Option<Option<(ForEach, El
 }
 
 fn key_columns(section: &Section<'_>, columns: Option<&[Column]>) -> Vec<Name> {
-    let names = section.names("key_columns");
+    let names = section.listed("key_columns", "leave it out: then no two rows are the same row");
     let Some(columns) = columns else { return names };
     for name in &names {
         match columns.iter().find(|c| c.name == name.text) {
@@ -188,10 +188,6 @@ fn ordered(schema: &Schema, node: NodeId, sqlite: bool) -> Result<(), &'static s
         (Kind::Int | Kind::Long | Kind::Float | Kind::Double, _) => Ok(()),
         _ => Err("it has no order that means newer"),
     }
-}
-
-fn in_nanos(logical: Option<Logical>) -> bool {
-    logical.and_then(Logical::clock).is_some_and(|(_, unit)| unit == Unit::Nanos)
 }
 
 fn on_tombstone(

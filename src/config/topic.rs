@@ -4,7 +4,7 @@ use super::{
     context::Context,
     enrichers::Fields,
     expressions, fit, keys,
-    paths::type_name,
+    paths::{in_nanos, present, type_name},
     plan::{FieldSource, Format, OnTombstone, TopicDestination},
     problem::{Place, Problem, nearest},
     schemas::Schemas,
@@ -238,13 +238,22 @@ fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec
 
 pub(super) fn record_key(section: &Section<'_>, view: &View) -> Option<Vec<usize>> {
     section.value("record_key")?;
-    let names = section.names("record_key");
+    let names = section.listed("record_key", "leave it out where no key is made of fields");
     let found = names.iter().filter_map(|name| {
         let at = view.fields.iter().position(|f| f.name == name.text);
-        if at.is_none() {
+        let Some(at) = at else {
             unknown_name(section.cx, "unknown-field", "field", name, view.fields.iter().map(|f| f.name.as_str()));
+            return None;
+        };
+        let field = &view.fields[at];
+        if in_nanos(field.schema.node(present(&field.schema, field.node)).logical) {
+            section.cx.report(
+                Problem::error("cut-key", name.place, format!("the key field `{}` loses digits", name.text))
+                    .label(type_name(&field.schema, field.node))
+                    .help("keys hold microseconds: those that differ within one would be the same key. Take another field"),
+            );
         }
-        at
+        Some(at)
     });
     Some(found.collect())
 }

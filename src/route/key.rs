@@ -60,7 +60,8 @@ impl KeyWriter {
     }
 }
 
-/// A cell in a key. Times stand as the integers that they are in Avro, so that equal values give equal bytes.
+/// A cell in a key. Times stand as integers, dates as days and the others as microseconds, so that equal values give
+/// equal bytes.
 fn json(cell: &Cell<'_>) -> serde_json::Value {
     match cell {
         Cell::Null => serde_json::Value::Null,
