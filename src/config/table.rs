@@ -10,7 +10,7 @@ use super::{
     problem::Problem,
     section::{Name, Section, unknown_name},
 };
-use crate::schema::{Kind, Logical, NodeId, Schema};
+use crate::schema::{Kind, Logical, Node, NodeId, Schema};
 use std::collections::BTreeMap;
 
 /// The database that a table destination or a dead letter table names.
@@ -253,10 +253,11 @@ fn readable(format: KeyFormat, key: &[Name], columns: &[Column]) -> Result<(), (
         };
     };
     let Some(column) = columns.iter().find(|c| c.name == only.text) else { return Ok(()) };
-    let kind = column.schema.kind(paths::present(&column.schema, column.node));
+    let Node { kind, logical } = column.schema.node(paths::present(&column.schema, column.node));
     let fits = match format {
         KeyFormat::Json | KeyFormat::Avro => true,
-        KeyFormat::Bytes => matches!(kind, Kind::Bytes | Kind::Fixed(_)),
+        // What the bytes of a decimal or a duration mean is not in the key.
+        KeyFormat::Bytes => matches!(kind, Kind::Bytes | Kind::Fixed(_)) && logical.is_none(),
         KeyFormat::String => !matches!(kind, Kind::Record(_) | Kind::Array(_) | Kind::Map(_) | Kind::Union(_)),
         KeyFormat::Long => matches!(kind, Kind::Int | Kind::Long),
     };

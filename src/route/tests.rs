@@ -22,9 +22,13 @@ const WIDE: &str = r#"{"type":"record","name":"Wide","namespace":"t","fields":[
 
 /// Compiles the one route of this text, with schema id 9 for every destination.
 fn program(route: &str) -> Program {
+    program_of(SCHEMA, route)
+}
+
+fn program_of(schema: &str, route: &str) -> Program {
     let head = "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
     let routes = format!("{head}{route}");
-    let files = [("schemas/event.avsc", SCHEMA), ("schemas/wide.avsc", WIDE), ("routes.toml", &routes)];
+    let files = [("schemas/event.avsc", schema), ("schemas/wide.avsc", WIDE), ("routes.toml", &routes)];
     let loaded = Folder::new(&files).load();
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     Program::compile(&plan.routes[0], &[9; 8]).unwrap()
@@ -228,6 +232,42 @@ destination = {{ database = "d", table = "wide", key_columns = ["id", "tag"], on
         let row = cells(&batch, &outcomes, &program.targets(), &outcomes.rows[0]);
         let id = "Decimal(Decimal { unscaled: 123456789012345678901234567891, scale: 0 })";
         assert_eq!(row, format!("wide Delete {id} Bytes([97, 98, 99, 100])"), "{format}");
+    }
+}
+
+#[test]
+fn a_tombstones_text_is_read_as_its_column_s_type() {
+    for (ty, key, want) in [
+        (r#""long""#, "5", "Int(5)"),
+        (r#""int""#, "-7", "Int(-7)"),
+        (r#""double""#, "0.5", "Double(0.5)"),
+        (r#""boolean""#, "true", "Bool(true)"),
+        (r#""string""#, "5", "Text(\"5\")"),
+        (r#"{"type":"long","logicalType":"timestamp-millis"}"#, "1970-01-01T00:00:01Z", "Instant(1000000)"),
+        (r#"{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}"#, "1.5", "1.50"),
+        (r#""long""#, "five", "bad-key"),
+        (r#""long""#, "\"5\"", "bad-key"),
+        (r#""long""#, "{\"id\":5}", "bad-key"),
+    ] {
+        let schema = format!(r#"{{"type":"record","name":"t.Key","fields":[{{"name":"id","type":{ty}}}]}}"#);
+        let route = r#"
+[routes.r]
+topic = "in"
+format = "json"
+key = "string"
+schema = "t.Key"
+dlq = "discard"
+destination = { database = "d", table = "t", key_columns = ["id"], on_tombstone = "delete" }
+"#;
+        let mut program = program_of(&schema, route);
+        let batch = vec![OwnedRecord::new("in", 0, 0).key(key)];
+        let outcomes = process(&mut program, &batch);
+        let found = match &outcomes.verdicts[0] {
+            Verdict::Dead { failure, .. } => failure.code.to_string(),
+            _ => cells(&batch, &outcomes, &program.targets(), &outcomes.rows[0]),
+        };
+        let decimal = "Decimal(Decimal { unscaled: 150, scale: 2 })";
+        assert_eq!(found.trim_start_matches("t Delete ").replace(decimal, "1.50"), want, "{ty} {key}");
     }
 }
 

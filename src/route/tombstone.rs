@@ -13,7 +13,7 @@ use crate::{
     config::{Destination, KeyFormat, OnTombstone, Route, TableDestination},
     failure::{Failure, Stage},
     record::Record,
-    schema::{Logical, Schema, framing},
+    schema::{Kind, Logical, Schema, framing},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::{borrow::Cow, sync::Arc};
@@ -44,6 +44,8 @@ struct KeyColumn {
     name: String,
     column: usize,
     reader: JsonReader,
+    /// The key is a text and the column a number or a boolean: what stands between the key's quotes is its JSON.
+    bare: bool,
 }
 
 impl Tombstones {
@@ -60,7 +62,8 @@ impl Tombstones {
             match (on, table) {
                 (OnTombstone::Forward, None) => Action::Forward,
                 (OnTombstone::Delete, Some(table)) => {
-                    Action::Delete { columns: table.columns.len(), keys: key_columns(table), version: version(table) }
+                    let keys = key_columns(route.key, table);
+                    Action::Delete { columns: table.columns.len(), keys, version: version(table) }
                 }
                 (OnTombstone::DeadLetter, _) => Action::DeadLetter,
                 _ => Action::Filter,
@@ -84,13 +87,16 @@ fn does_the_same(first: &Destination, second: &Destination) -> bool {
     }
 }
 
-fn key_columns(table: &TableDestination) -> Vec<KeyColumn> {
+fn key_columns(key: KeyFormat, table: &TableDestination) -> Vec<KeyColumn> {
     let keys = table.key_columns.iter().filter_map(|name| table.columns.iter().position(|c| c.name == *name));
     keys.map(|column| {
         let c = &table.columns[column];
         let schema = c.schema.subschema(value_node(&c.schema, c.node));
+        let root = schema.node(schema.root());
+        let number = matches!(root.kind, Kind::Boolean | Kind::Int | Kind::Long | Kind::Float | Kind::Double);
         let reader = JsonReader::compile(&schema, JsonOptions { base64: true, reject_unknown: false });
-        KeyColumn { name: c.name.clone(), column, reader }
+        let bare = key == KeyFormat::String && number && root.logical.is_none();
+        KeyColumn { name: c.name.clone(), column, reader, bare }
     })
     .collect()
 }
@@ -158,8 +164,12 @@ impl KeyColumn {
     /// Appends the column's value; a key that is an object has it as a member, any other key is the value itself.
     fn read(&mut self, key: &str, out: &mut Vec<u8>) -> Result<u32, Failure> {
         let value = member(key, &self.name).map_err(|f| bad_key(format!("the key is not JSON: {}", f.message)))?;
+        let mut value = value.unwrap_or("null");
+        if self.bare {
+            value = value.trim_matches('"');
+        }
         let at = out.len() as u32;
-        self.reader.read(value.unwrap_or("null").as_bytes(), out).map_err(|f| {
+        self.reader.read(value.as_bytes(), out).map_err(|f| {
             bad_key(format!("key column {}: {}", self.name, f.message)).at(format!("key.{}", self.name))
         })?;
         Ok(at)
