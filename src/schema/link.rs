@@ -8,26 +8,43 @@ use super::{
 };
 use std::{collections::HashSet, mem};
 
+/// So many unknown names are told with the known one that is nearest: each takes a look at all known ones.
+pub(super) const NEAR_NAMES: usize = 20;
+
 /// All the types of some texts that were read together.
 #[derive(Debug)]
 pub(super) struct Linked {
     /// Every type, used or not; take a usable one out with [`Schema::subschema`].
     pub arena: Schema,
+    /// Of each type whether something is wrong with it or, once that has been spread, with any type below it.
     bad: Vec<bool>,
+    /// Of each type those directly around it.
+    around: Vec<Vec<NodeId>>,
 }
 
 impl Linked {
+    fn new(arena: Schema, bad: Vec<bool>) -> Linked {
+        let mut around = vec![Vec::new(); arena.len()];
+        for id in (0..arena.len()).map(|i| NodeId(i as u32)) {
+            arena.kind(id).children().for_each(|child| around[child.0 as usize].push(id));
+        }
+        Linked { arena, bad, around }
+    }
+
     /// Whether nothing is wrong with the type or any type below it.
     pub fn usable(&self, id: NodeId) -> bool {
-        let mut seen = HashSet::from([id]);
-        let mut open = vec![id];
+        self.bad.get(id.0 as usize).is_some_and(|bad| !bad)
+    }
+
+    /// Makes everything around these bad types bad.
+    fn spread(&mut self, mut open: Vec<NodeId>) {
         while let Some(id) = open.pop() {
-            if self.bad.get(id.0 as usize).is_none_or(|bad| *bad) {
-                return false;
+            for outer in &self.around[id.0 as usize] {
+                if !mem::replace(&mut self.bad[outer.0 as usize], true) {
+                    open.push(*outer);
+                }
             }
-            open.extend(self.arena.kind(id).children().filter(|c| seen.insert(*c)));
         }
-        true
     }
 }
 
@@ -49,10 +66,12 @@ impl Reader<'_> {
             nodes.push(Node { kind: Kind::Null, logical: None });
         }
         let bad = self.drafts.iter().map(|d| d.bad).collect();
-        let mut linked = Linked { arena: Schema::from_nodes(nodes, NodeId(0)), bad };
+        let mut linked = Linked::new(Schema::from_nodes(nodes, NodeId(0)), bad);
         for (union, branches) in unions {
             self.check_union(&mut linked, union, &branches);
         }
+        let bad = linked.bad.iter().enumerate().filter(|(_, bad)| **bad).map(|(i, _)| NodeId(i as u32)).collect();
+        linked.spread(bad);
         self.check_defaults(&mut linked);
         linked
     }
@@ -63,6 +82,9 @@ impl Reader<'_> {
     }
 
     fn resolve(&mut self) {
+        let mut known: Vec<String> = self.named.keys().cloned().collect();
+        known.sort_unstable();
+        let mut unknown = 0;
         for reference in mem::take(&mut self.references) {
             let Reference { node, name, namespace } = &reference;
             // A name without a dot is of the enclosing namespace; Java falls back to no namespace, and so do we.
@@ -71,9 +93,9 @@ impl Reader<'_> {
             self.drafts[index].target = found;
             if found.is_none() {
                 self.drafts[index].bad = true;
-                let mut known: Vec<&str> = self.named.keys().map(String::as_str).collect();
-                known.sort_unstable();
-                let near = nearest(name, known.into_iter().chain(PRIMITIVES).chain(COMPLEX));
+                unknown += 1;
+                let known = known.iter().map(String::as_str).chain(PRIMITIVES).chain(COMPLEX);
+                let near = if unknown > NEAR_NAMES { None } else { nearest(name, known) };
                 let place = &self.drafts[index].place;
                 let problem = Problem::error(place.span.clone(), "unknown-type", format!("there is no type `{name}`"))
                     .help(match (foreign(name), near) {
@@ -135,6 +157,7 @@ impl Reader<'_> {
                 let help = if null { "a field that may be null has the type [\"null\", …]" } else { "" };
                 self.problems.push((default.place.text, problem.help(help)));
                 linked.bad[default.record.0 as usize] = true;
+                linked.spread(vec![default.record]);
             }
         }
     }

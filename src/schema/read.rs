@@ -66,7 +66,7 @@ pub(super) fn nesting(refusal: Refusal, at: std::ops::Range<usize>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Kind, Logical};
+    use crate::schema::{Kind, Logical, link::NEAR_NAMES};
     use serde_json::json;
 
     /// Each problem as `severity code at 'text': message (help)`.
@@ -284,5 +284,35 @@ mod tests {
         assert_eq!(Schema::parse(&chain(20_000)).unwrap_err()[0].code, "nested-too-deep");
         let schema = Schema::parse(&chain(125)).unwrap();
         assert_eq!(Schema::parse(&schema.to_json()).unwrap().to_json(), schema.to_json());
+    }
+
+    /// A megabyte of either takes a moment; anything of its square would take minutes.
+    #[test]
+    fn a_schema_of_many_fields_is_read_in_one_go() {
+        let many = |field: &dyn Fn(usize) -> String| {
+            let fields: Vec<String> = (0..20_000).map(field).collect();
+            Schema::parse(&format!(r#"{{"type":"record","name":"R","fields":[{}]}}"#, fields.join(",")))
+        };
+        many(&|i| format!(r#"{{"name":"f{i}","type":["null","R"],"default":null}}"#)).unwrap();
+        let problems = many(&|i| format!(r#"{{"name":"f{i}","type":"lnog"}}"#)).unwrap_err();
+        assert_eq!(problems.len(), 20_000);
+        let offered = problems.iter().take_while(|p| p.help == "did you mean \"long\"?").count();
+        assert_eq!(offered, NEAR_NAMES);
+    }
+
+    #[test]
+    fn what_follows_from_a_bad_default_is_not_told() {
+        let inner = |name: &str, default: &str| {
+            format!(
+                r#"{{"name":"{name}","type":{{"type":"record","name":"{name}","fields":[{{"name":"f","type":"int","default":{default}}}]}}}}"#
+            )
+        };
+        let text = format!(
+            r#"{{"type":"record","name":"R","fields":[{},{},{{"name":"l","type":{{"type":"array","items":"bad"}},"default":[{{}}]}},{{"name":"g","type":"good","default":{{}}}}]}}"#,
+            inner("bad", "\"x\""),
+            inner("good", "1")
+        );
+        let problems = Schema::parse(&text).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
     }
 }
