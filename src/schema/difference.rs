@@ -126,13 +126,14 @@ impl Walk<'_> {
                     let name = newer.kind(*x).branch_name();
                     // A difference between branches without an inside has been told with the whole union.
                     if let Some(y) = a.iter().find(|y| older.kind(**y).branch_name() == name)
-                        && inside(newer.kind(*x))
+                        && (inside(newer.kind(*x)) || words(older, *y) == words(newer, *x))
                     {
                         self.types(*y, *x, path.clone());
                     }
                 }
             }
             _ if from != to => self.note(&path, Change::Type { from, to }),
+            (Kind::Fixed(a), Kind::Fixed(b)) if a.aliases != b.aliases => self.note(&path, Change::Words("aliases")),
             _ => {}
         }
     }
@@ -198,6 +199,9 @@ impl Walk<'_> {
         if old.default != new.default {
             self.note(path, Change::Default { from: old.default.clone(), to: new.default.clone() });
         }
+        if old.aliases != new.aliases {
+            self.note(path, Change::Words("aliases"));
+        }
     }
 }
 
@@ -216,7 +220,10 @@ fn words(schema: &Schema, id: NodeId) -> String {
         Kind::Array(item) => format!("array of {}", words(schema, *item)),
         Kind::Map(item) => format!("map of {}", words(schema, *item)),
         Kind::Union(branches) => branches.iter().map(|b| words(schema, *b)).collect::<Vec<_>>().join(" or "),
-        Kind::Fixed(fixed) if schema.node(id).logical.is_none() => format!("{} of {} bytes", fixed.name, fixed.size),
+        Kind::Fixed(fixed) => {
+            let of = format!("{} of {} bytes", fixed.name, fixed.size);
+            if schema.node(id).logical.is_none() { of } else { format!("{} in {of}", Shown(schema.node(id))) }
+        }
         _ => Shown(schema.node(id)).to_string(),
     }
 }
@@ -248,6 +255,14 @@ mod tests {
         let decimal = |scale: u32| {
             format!(r#"{{"name":"d","type":{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}}}"#)
         };
+        let fixed = |name: &str, size: u32, aliases: &str, logical: &str| {
+            format!(
+                r#"{{"name":"d","type":{{"type":"fixed","name":"{name}","size":{size},"aliases":[{aliases}]{logical}}}}}"#
+            )
+        };
+        let (plain, span) = ("", r#","logicalType":"duration""#);
+        let money = r#","logicalType":"decimal","precision":9,"scale":2"#;
+        let optional = |field: &str| field.replace("\"type\":{", "\"type\":[\"null\",{").replace("}}", "}]}");
         for (older, newer, expected) in [
             (
                 a.to_owned(),
@@ -267,6 +282,26 @@ mod tests {
             (item(a), item(r#"{"name":"a","type":"float"}"#), "~ items[].a: int → float"),
             (e(r#""A","B""#), e(r#""B","C""#), "~ e: symbols +C -A"),
             (decimal(2), decimal(4), "~ d: decimal(9, 2) → decimal(9, 4)"),
+            (decimal(2), fixed("D", 8, "", money), "~ d: decimal(9, 2) → decimal(9, 2) in shop.D of 8 bytes"),
+            (
+                fixed("D", 8, "", money),
+                fixed("D", 9, "", money),
+                "~ d: decimal(9, 2) in shop.D of 8 bytes → decimal(9, 2) in shop.D of 9 bytes",
+            ),
+            (
+                fixed("D", 12, "", span),
+                fixed("E", 12, "", span),
+                "~ d: duration in shop.D of 12 bytes → duration in shop.E of 12 bytes",
+            ),
+            (fixed("D", 8, "", money), fixed("D", 8, "\"C\"", money), "~ d: aliases differ"),
+            (fixed("D", 8, "", plain), fixed("D", 8, "\"C\"", plain), "~ d: aliases differ"),
+            (optional(&fixed("D", 8, "", plain)), optional(&fixed("D", 8, "\"C\"", plain)), "~ d: aliases differ"),
+            (
+                optional(&fixed("D", 8, "", plain)),
+                optional(&fixed("D", 9, "\"C\"", plain)),
+                "~ d: null or shop.D of 8 bytes → null or shop.D of 9 bytes",
+            ),
+            (e(r#""A""#), e(r#""A""#).replace("\"E\"", "\"E\",\"aliases\":[\"C\"]"), "~ e: aliases differ"),
         ] {
             assert_eq!(shown(&older, &newer), [expected]);
             assert!(shown(&newer, &newer).is_empty());
