@@ -62,7 +62,7 @@ fn includes(cx: &Context<'_>, main: &Table, path: &Path) -> Vec<(PathBuf, Place)
         for file in paths.flatten() {
             any = true;
             let file = file.strip_prefix(".").map(Path::to_owned).unwrap_or(file);
-            if file != path && !found.iter().any(|(p, _)| *p == file) {
+            if !same_file(&file, path) && !found.iter().any(|(p, _)| *p == file) {
                 found.push((file, pattern.place));
             }
         }
@@ -74,6 +74,11 @@ fn includes(cx: &Context<'_>, main: &Table, path: &Path) -> Vec<(PathBuf, Place)
         }
     }
     found
+}
+
+/// Whether two paths, however they are written, lead to one file.
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 impl Files {

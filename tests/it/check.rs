@@ -136,6 +136,26 @@ fn a_refused_configuration_is_read_once() {
     assert!(said.contains("version = 2"), "{said}");
 }
 
+/// However the main file is called, a pattern that matches it too does not include it in itself.
+#[test]
+fn a_file_does_not_include_itself() {
+    let workspace = workspace("itself");
+    let good = fs::read_to_string(folder().join("json.toml")).unwrap();
+    fs::create_dir_all(workspace.join("sub")).unwrap();
+    fs::write(workspace.join("routes.toml"), format!("include = [\"*.toml\", \"sub/../*.toml\"]\n{good}")).unwrap();
+    for file in ["routes.toml", "./routes.toml", "sub/../routes.toml", workspace.join("routes.toml").to_str().unwrap()]
+    {
+        let out = Command::new(env!("CARGO_BIN_EXE_pointsman"))
+            .args(["check", "-f", file])
+            .current_dir(&workspace)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{file}: {said}");
+    }
+    fs::remove_dir_all(workspace).unwrap();
+}
+
 #[test]
 fn colours_are_only_for_terminals() {
     let workspace = workspace("colour");
