@@ -32,8 +32,8 @@ pub(super) fn compile(writer: &Arc<Schema>, reader: &Arc<Schema>) -> Result<Reso
     Ok(Resolution::Rewrite(Resolver { steps }))
 }
 
-/// Whether both schemas write the values of a pair alike, so that a proven body can be copied. `strictly`: a reader's
-/// scan proves no less than a writer's, so that the body need not even be copied.
+/// Whether both schemas write the values of a pair alike, so that a proven body can be copied. `strictly`: the
+/// reader's scan is proof enough, so that the body need not even be copied.
 fn alike(matching: &Matching<'_>, pair: &Pair, holds: &dyn Fn(PairId) -> bool, strictly: bool) -> bool {
     let (writer, reader) = (matching.writer.kind(pair.writer), matching.reader.kind(pair.reader));
     match (&pair.rule, writer, reader) {

@@ -21,8 +21,9 @@ use step::Step;
 /// What a body of one schema needs to be one of another.
 #[derive(Clone, Debug)]
 pub enum Resolution {
-    /// Nothing: the same bytes mean the same, and a scan with the reader's schema proves all that one with the writer's
-    /// would. Defaults and names of fields may differ; symbols, branches, logical types and scales do not.
+    /// Nothing: the same bytes mean the same, and a scan with the reader's schema proves all that the reader relies on (a
+    /// writer's decimal that it reads as plain bytes may be any). Defaults and names of fields may differ; symbols, branches
+    /// and scales do not.
     Same,
     Rewrite(Resolver),
 }
