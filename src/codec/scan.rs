@@ -257,7 +257,7 @@ mod tests {
     use std::sync::Arc;
 
     fn node(kind: Kind) -> Node {
-        Node { kind, logical: None }
+        Node::new(kind, None)
     }
 
     fn record(name: &str, fields: &[(&str, u32)]) -> Node {
@@ -443,8 +443,8 @@ mod tests {
     fn decimals_past_128_bits_are_refused() {
         let decimal = Some(Logical::Decimal { precision: 20, scale: 2 });
         let fixed = Fixed { name: Name("amount".into()), aliases: vec![], size: 17 };
-        let on_bytes = Node { kind: Kind::Bytes, logical: decimal };
-        let on_fixed = Node { kind: Kind::Fixed(fixed), logical: decimal };
+        let on_bytes = Node::new(Kind::Bytes, decimal);
+        let on_fixed = Node::new(Kind::Fixed(fixed), decimal);
         for (node, body) in [(on_bytes, [vec![34], vec![1; 17]].concat()), (on_fixed, vec![1; 17])] {
             let schema = Arc::new(Schema::from_nodes(vec![node], NodeId(0)));
             assert_eq!(scan(&schema, &body).unwrap_err().code, "bad-decimal");

@@ -253,7 +253,7 @@ fn readable(format: KeyFormat, key: &[Name], columns: &[Column]) -> Result<(), (
         };
     };
     let Some(column) = columns.iter().find(|c| c.name == only.text) else { return Ok(()) };
-    let Node { kind, logical } = column.schema.node(paths::present(&column.schema, column.node));
+    let Node { kind, logical, .. } = column.schema.node(paths::present(&column.schema, column.node));
     let fits = match format {
         KeyFormat::Json | KeyFormat::Avro => true,
         // What the bytes of a decimal or a duration mean is not in the key.

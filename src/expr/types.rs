@@ -202,7 +202,7 @@ pub(super) fn avro(ty: &Ty, fine: bool) -> Schema {
 /// An array or map of a schema.
 fn around(inner: &Schema, kind: fn(NodeId) -> Kind) -> Schema {
     let mut nodes: Vec<Node> = (0..inner.len()).map(|i| inner.node(NodeId(i as u32)).clone()).collect();
-    nodes.push(Node { kind: kind(inner.root()), logical: None });
+    nodes.push(Node::new(kind(inner.root()), None));
     let root = NodeId(nodes.len() as u32 - 1);
     Schema::from_nodes(nodes, root)
 }

@@ -39,6 +39,15 @@ pub struct Node {
     pub kind: Kind,
     /// A logical type that fits its kind; one that does not is ignored, as Avro's specification says.
     pub logical: Option<Logical>,
+    /// What else the type says, for other readers of its text: attributes that Avro does not define, logical types that
+    /// are ignored, an enum's or a fixed's documentation.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Node {
+    pub fn new(kind: Kind, logical: Option<Logical>) -> Node {
+        Node { kind, logical, attributes: serde_json::Map::new() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

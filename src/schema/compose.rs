@@ -21,7 +21,7 @@ impl Schema {
     /// A schema of one type that has no types inside.
     pub fn of(kind: Kind, logical: Option<Logical>) -> Schema {
         debug_assert_eq!(kind.children().count(), 0);
-        Schema::from_nodes(vec![Node { kind, logical }], NodeId(0))
+        Schema::from_nodes(vec![Node::new(kind, logical)], NodeId(0))
     }
 
     /// `["null", T]`, or this schema as it is where it takes null already.
@@ -36,12 +36,12 @@ impl Schema {
         }
         let mut nodes: Vec<Node> = (0..self.len()).map(|i| self.node(NodeId(i as u32)).clone()).collect();
         let (null, union) = (NodeId(nodes.len() as u32), NodeId(nodes.len() as u32 + 1));
-        nodes.push(Node { kind: Kind::Null, logical: None });
+        nodes.push(Node::new(Kind::Null, None));
         let branches = match self.kind(self.root()) {
             Kind::Union(branches) => [null].into_iter().chain(branches.iter().copied()).collect(),
             _ => vec![null, self.root()],
         };
-        nodes.push(Node { kind: Kind::Union(branches), logical: None });
+        nodes.push(Node::new(Kind::Union(branches), None));
         Schema::from_nodes(nodes, union)
     }
 
@@ -63,7 +63,7 @@ impl Schema {
     /// In words: two schemas define the same name differently, or the types are nested too deep.
     pub fn record_of(name: &str, fields: &[NewField<'_>]) -> Result<Schema, String> {
         let mut copier = Copier::default();
-        copier.nodes.push(Node { kind: Kind::Null, logical: None });
+        copier.nodes.push(Node::new(Kind::Null, None));
         let mut list = Vec::with_capacity(fields.len());
         for field in fields {
             let node = copier.copy(field.schema, field.node, 1).map_err(|refusal| match refusal {
@@ -124,7 +124,7 @@ impl<'s> Copier<'s> {
             }
             self.named.insert(name.to_owned(), (copied, from, id));
         }
-        self.nodes.push(Node { kind: Kind::Null, logical: node.logical });
+        self.nodes.push(Node { kind: Kind::Null, ..node.clone() });
         let mut inner = |id: NodeId| self.copy(from, id, depth + 1);
         let kind = match &node.kind {
             Kind::Array(item) => Kind::Array(inner(*item)?),

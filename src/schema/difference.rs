@@ -1,10 +1,10 @@
 //! What differs between two versions of a schema, field by field, for people.
 
 use super::{
-    arena::{EnumType, Field, HINTS, Kind, NodeId, RecordType, Schema},
+    arena::{EnumType, Field, Kind, NodeId, RecordType, Schema},
     matching::Shown,
+    text::registered,
 };
-use serde_json::Value;
 use std::{collections::HashSet, fmt};
 
 /// One difference, from the older schema to the newer.
@@ -96,7 +96,7 @@ struct Walk<'s> {
     found: Vec<Difference>,
 }
 
-impl Walk<'_> {
+impl<'s> Walk<'s> {
     fn note(&mut self, path: &str, change: Change) {
         self.found.push(Difference { path: path.to_owned(), change });
     }
@@ -107,6 +107,10 @@ impl Walk<'_> {
         }
         let (older, newer) = (self.older, self.newer);
         let (from, to) = (words(older, old), words(newer, new));
+        let attributes = |schema: &'s Schema, id| registered(&schema.node(id).attributes);
+        if from == to && attributes(older, old).ne(attributes(newer, new)) {
+            self.note(&path, Change::Words("attributes of the type"));
+        }
         match (older.kind(old), newer.kind(new)) {
             (Kind::Record(a), Kind::Record(b)) => {
                 if from != to {
@@ -162,7 +166,7 @@ impl Walk<'_> {
             for (differs, what) in [
                 (was.doc != field.doc, "docs"),
                 (was.aliases != field.aliases && was.name == field.name, "aliases"),
-                (attributes(was).ne(attributes(field)), "attributes"),
+                (registered(&was.attributes).ne(registered(&field.attributes)), "attributes"),
             ] {
                 if differs {
                     self.note(&at, Change::Words(what));
@@ -203,11 +207,6 @@ impl Walk<'_> {
             self.note(path, Change::Words("aliases"));
         }
     }
-}
-
-/// What is registered of a field's attributes: all but the generator's hints.
-fn attributes(field: &Field) -> impl Iterator<Item = (&String, &Value)> {
-    field.attributes.iter().filter(|(key, _)| *key != HINTS)
 }
 
 fn inside(kind: &Kind) -> bool {
@@ -282,6 +281,16 @@ mod tests {
             (item(a), item(r#"{"name":"a","type":"float"}"#), "~ items[].a: int → float"),
             (e(r#""A","B""#), e(r#""B","C""#), "~ e: symbols +C -A"),
             (decimal(2), decimal(4), "~ d: decimal(9, 2) → decimal(9, 4)"),
+            (
+                fixed("D", 8, "", r#","connect.name":"a""#),
+                fixed("D", 8, "", r#","connect.name":"b","pointsman":1"#),
+                "~ d: attributes of the type differ",
+            ),
+            (
+                r#"{"name":"a","type":["null","string"]}"#.to_owned(),
+                r#"{"name":"a","type":["null",{"type":"string","avro.java.string":"String"}]}"#.to_owned(),
+                "~ a: attributes of the type differ",
+            ),
             (decimal(2), fixed("D", 8, "", money), "~ d: decimal(9, 2) → decimal(9, 2) in shop.D of 8 bytes"),
             (
                 fixed("D", 8, "", money),

@@ -59,11 +59,11 @@ impl Reader<'_> {
         for child in self.drafts.iter_mut().flat_map(|d| d.node.kind.children_mut()) {
             *child = targets[child.0 as usize].unwrap_or(*child);
         }
-        let taken = |d: &mut Draft| mem::replace(&mut d.node, Node { kind: Kind::Null, logical: None });
+        let taken = |d: &mut Draft| mem::replace(&mut d.node, Node::new(Kind::Null, None));
         let mut nodes: Vec<Node> = self.drafts.iter_mut().map(taken).collect();
         if nodes.is_empty() {
             // No text was JSON at all; an arena has a root nevertheless.
-            nodes.push(Node { kind: Kind::Null, logical: None });
+            nodes.push(Node::new(Kind::Null, None));
         }
         let bad = self.drafts.iter().map(|d| d.bad).collect();
         let mut linked = Linked::new(Schema::from_nodes(nodes, NodeId(0)), bad);

@@ -4,7 +4,7 @@
 //! `to_json` writes each at its first use, as the specification asks.
 
 use super::{
-    arena::{EnumType, Field, Fixed, Kind, Name, Node, NodeId, RecordType},
+    arena::{EnumType, Field, Fixed, Kind, Logical, Name, Node, NodeId, RecordType},
     json::{Json, Value},
     logical,
     names::{COMPLEX, PRIMITIVES, is_full_name, is_name, namespace, nearest, primitive, qualify},
@@ -94,7 +94,7 @@ impl<'t> Reader<'t> {
     fn draft(&mut self, kind: Kind, span: &Range<usize>) -> NodeId {
         let id = NodeId(self.drafts.len() as u32);
         let place = Place { text: self.sources.len() - 1, span: span.clone() };
-        self.drafts.push(Draft { node: Node { kind, logical: None }, place, target: None, bad: false });
+        self.drafts.push(Draft { node: Node::new(kind, None), place, target: None, bad: false });
         id
     }
 
@@ -158,8 +158,8 @@ impl<'t> Reader<'t> {
             return self.bad(&json.span);
         };
         let id = match word {
-            "record" => return self.record(json, namespace),
-            "enum" => return self.enumeration(json, namespace),
+            "record" => self.record(json, namespace),
+            "enum" => self.enumeration(json, namespace),
             "fixed" => self.fixed(json, namespace),
             "array" => self.container(json, namespace, "items", Kind::Array),
             "map" => self.container(json, namespace, "values", Kind::Map),
@@ -169,8 +169,11 @@ impl<'t> Reader<'t> {
             },
         };
         let mut problems = Vec::new();
-        let draft = &mut self.drafts[id.0 as usize];
-        draft.node.logical = logical::read(json, &draft.node.kind, &mut problems);
+        let node = &mut self.drafts[id.0 as usize].node;
+        if !matches!(word, "record" | "enum") {
+            node.logical = logical::read(json, &node.kind, &mut problems);
+        }
+        node.attributes = attributes(json, node);
         problems.into_iter().for_each(|p| self.tell(p));
         id
     }
@@ -417,6 +420,21 @@ impl<'t> Reader<'t> {
         }
         doc.as_str().map(str::to_owned)
     }
+}
+
+/// The members of a type's object that its kind and its logical type leave over.
+fn attributes(json: &Json, node: &Node) -> serde_json::Map<String, serde_json::Value> {
+    let Value::Object(members) = &json.value else { return serde_json::Map::new() };
+    let own = |key: &str| match key {
+        "type" | "name" | "namespace" | "aliases" | "fields" | "symbols" | "default" | "size" | "items" | "values" => {
+            true
+        }
+        "doc" => matches!(node.kind, Kind::Record(_)),
+        "logicalType" => node.logical.is_some(),
+        "precision" | "scale" => matches!(node.logical, Some(Logical::Decimal { .. })),
+        _ => false,
+    };
+    members.iter().filter(|m| !own(&m.key)).map(|m| (m.key.clone(), m.value.plain())).collect()
 }
 
 const NAME_HELP: &str = "a name has letters, digits and underscores, and begins with no digit";

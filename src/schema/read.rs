@@ -114,6 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn what_only_others_understand_is_kept() {
+        let field = |ty: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":{ty}}}]}}"#);
+        for ty in [
+            r#"{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}"#,
+            r#"{"type":"bytes","logicalType":"big-decimal"}"#,
+            r#"{"type":"bytes","logicalType":"decimal","precision":2000,"scale":3}"#,
+            r#"{"type":"string","avro.java.string":"String"}"#,
+            r#"{"type":"long","logicalType":"timestamp-millis","connect.version":1}"#,
+            r#"{"type":"array","items":"int","connect.name":"x"}"#,
+            r#"{"type":"map","values":"int","connect.parameters":{"a":[1,null]}}"#,
+            r#"{"type":"enum","name":"E","symbols":["A"],"doc":"Words.","connect.name":"E"}"#,
+            r#"{"type":"record","name":"S","doc":"Words.","fields":[],"connect.name":"S"}"#,
+        ] {
+            let schema = Schema::parse_all(&field(ty), &[]).0.unwrap();
+            assert_eq!(schema.to_json(), field(ty));
+            let part = schema.subschema(schema.record().unwrap().fields[0].node);
+            assert_eq!(part.to_json(), ty);
+        }
+        let hinted = Schema::parse(&field(r#"{"type":"string","pointsman":{"like":"x"}}"#)).unwrap();
+        assert_eq!(hinted.to_json(), field(r#""string""#));
+    }
+
+    #[test]
     fn each_problem_is_told_at_its_place() {
         let field = |ty: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"f","type":{ty}}}]}}"#);
         for (ty, expected) in [

@@ -1,10 +1,10 @@
 //! A schema as text: whole, as it is registered, and in Avro's Parsing Canonical Form.
 
 use super::{
-    arena::{HINTS, Kind, Logical, Name, NodeId, Schema},
+    arena::{HINTS, Kind, Logical, Name, Node, NodeId, Schema},
     names::namespace,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{collections::HashSet, fmt::Write};
 
 impl Schema {
@@ -25,6 +25,11 @@ impl Schema {
     }
 }
 
+/// What is registered of attributes: all but the generator's hints.
+pub(super) fn registered(attributes: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    attributes.iter().filter(|(key, _)| *key != HINTS)
+}
+
 struct Writer<'s> {
     schema: &'s Schema,
     out: String,
@@ -39,12 +44,12 @@ impl<'s> Writer<'s> {
             Kind::Array(item) => {
                 self.out.push_str(r#"{"type":"array","items":"#);
                 self.write(*item, enclosing);
-                self.out.push('}');
+                self.rest(node);
             }
             Kind::Map(item) => {
                 self.out.push_str(r#"{"type":"map","values":"#);
                 self.write(*item, enclosing);
-                self.out.push('}');
+                self.rest(node);
             }
             Kind::Fixed(_) | Kind::Enum(_) | Kind::Record(_) if !self.defined.insert(node.kind.branch_name()) => {
                 self.string(node.kind.branch_name());
@@ -52,8 +57,7 @@ impl<'s> Writer<'s> {
             Kind::Fixed(fixed) => {
                 self.head("fixed", &fixed.name, &fixed.aliases, enclosing);
                 self.put(format_args!(r#","size":{}"#, fixed.size));
-                self.logical(node.logical);
-                self.out.push('}');
+                self.rest(node);
             }
             Kind::Enum(e) => {
                 self.head("enum", &e.name, &e.aliases, enclosing);
@@ -63,24 +67,23 @@ impl<'s> Writer<'s> {
                     self.out.push_str(r#","default":"#);
                     self.string(default);
                 }
-                self.out.push('}');
+                self.rest(node);
             }
             Kind::Record(record) => {
                 self.head("record", &record.name, &record.aliases, enclosing);
                 self.doc(record.doc.as_deref());
                 self.out.push_str(r#","fields":"#);
                 self.list(&record.fields, |w, field| w.field(field, namespace(&record.name.0)));
-                self.out.push('}');
+                self.rest(node);
             }
-            primitive => match node.logical {
-                None => self.string(primitive.branch_name()),
-                Some(_) => {
-                    self.out.push_str(r#"{"type":"#);
-                    self.string(primitive.branch_name());
-                    self.logical(node.logical);
-                    self.out.push('}');
-                }
-            },
+            primitive if node.logical.is_none() && registered(&node.attributes).next().is_none() => {
+                self.string(primitive.branch_name());
+            }
+            primitive => {
+                self.out.push_str(r#"{"type":"#);
+                self.string(primitive.branch_name());
+                self.rest(node);
+            }
         }
     }
 
@@ -97,12 +100,23 @@ impl<'s> Writer<'s> {
             self.out.push_str(r#","aliases":"#);
             self.list(&field.aliases, |w, alias| w.string(alias));
         }
-        for (key, value) in field.attributes.iter().filter(|(key, _)| *key != HINTS) {
+        self.attributes(&field.attributes);
+        self.out.push('}');
+    }
+
+    /// What every type may have, and the end of its object.
+    fn rest(&mut self, node: &Node) {
+        self.logical(node.logical);
+        self.attributes(&node.attributes);
+        self.out.push('}');
+    }
+
+    fn attributes(&mut self, attributes: &Map<String, Value>) {
+        for (key, value) in registered(attributes) {
             self.out.push(',');
             self.string(key);
             self.put(format_args!(":{value}"));
         }
-        self.out.push('}');
     }
 
     /// A named type up to its aliases, the object left open.
