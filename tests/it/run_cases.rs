@@ -1,4 +1,4 @@
-//! Routes whose cases share one destination.
+//! Routes whose cases share one destination, and what tombstones do there.
 
 use crate::{
     harness::{Message, Project, create_topic, head, message, produce, read_topic, unique},
@@ -11,6 +11,7 @@ const SCHEMA: &str = r#"{"type":"record","name":"Order","namespace":"cases","fie
 
 on_both! {
     rows_of_two_cases_are_applied_in_the_order_of_their_records
+    a_tombstone_with_a_text_for_a_number_deletes_its_row
 }
 
 /// A route of two cases to the route's own destination, until it is caught up.
@@ -65,6 +66,24 @@ fn rows_of_two_cases_are_applied_in_the_order_of_their_records(db: Db) {
     );
     let rows = db.texts("SELECT CAST(id AS TEXT) || ' ' || state FROM orders ORDER BY length(CAST(id AS TEXT)), id");
     assert_eq!(rows, ["7 paid", "8 open", "9 paid", &format!("{other} open")]);
+}
+
+fn a_tombstone_with_a_text_for_a_number_deletes_its_row(db: Db) {
+    let app = unique("texts");
+    create_topic(&format!("{app}_in"), 1, &[]);
+    let rows = ["5", "6"].map(|id| message(id, format!(r#"{{"id":{id}}}"#)));
+    produce(&format!("{app}_in"), rows.into_iter().chain([gone("5"), gone("six")]));
+    db.execute("CREATE TABLE accounts (id BIGINT PRIMARY KEY)");
+    let project = Project::new(&format!(
+        "{}[databases.shop]\nurl = \"{}\"\n[routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nkey = \"string\"\n\
+         schema = \"texts.Account\"\ndlq = \"discard\"\n\
+         destination = {{ database = \"shop\", table = \"accounts\", key_columns = [\"id\"], on_tombstone = \"delete\" }}\n",
+        head(&app),
+        db.config.url
+    ))
+    .file("schemas/account.avsc", r#"{"type":"record","name":"texts.Account","fields":[{"name":"id","type":"long"}]}"#);
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(db.texts("SELECT CAST(id AS TEXT) FROM accounts ORDER BY id"), ["6"]);
 }
 
 #[test]
