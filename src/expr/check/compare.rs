@@ -38,6 +38,13 @@ impl Checker<'_> {
         let (a, b) = (a?, b?);
         let dynamic = |ty: &Ty| ty.is_dyn() || matches!(ty, Ty::List(item, None) if item.is_dyn());
         if dynamic(&a.ty) || dynamic(&b.ty) {
+            let (of_a, of_b) = match (&a.ty, &b.ty) {
+                (Ty::List(of_a, _), Ty::List(of_b, _)) => (&**of_a, &**of_b),
+                both => both,
+            };
+            if encoded(of_a) && encoded(of_b) {
+                return self.not_compared(op, &a.ty, span);
+            }
             return Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))));
         }
         let Some(common) = self.common(&a.ty, &b.ty) else {
@@ -45,10 +52,8 @@ impl Checker<'_> {
         };
         let equality = matches!(op, Binary::Eq | Binary::Ne);
         match &common {
-            Ty::Message(_) | Ty::Map(..) => {
-                let message = format!("`{}` does not compare values of type {common}", op.symbol());
-                return self.fail(problems::mismatch(span, message, "compare their fields"));
-            }
+            Ty::Message(_) | Ty::Map(..) => return self.not_compared(op, &common, span),
+            Ty::List(item, _) if encoded(item) => return self.not_compared(op, &common, span),
             Ty::List(..) if !equality => {
                 let message = format!("`{}` does not order values of type {common}", op.symbol());
                 return self.fail(problems::mismatch(span, message, ""));
@@ -69,6 +74,17 @@ impl Checker<'_> {
             _ => (a, b),
         };
         Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))))
+    }
+
+    /// Records, maps and what holds them have no equality.
+    fn not_compared<T>(&mut self, op: Binary, ty: &Ty, span: Range<usize>) -> Option<T> {
+        let message = format!("`{}` does not compare values of type {ty}", op.symbol());
+        let help = match ty {
+            Ty::List(..) => "compare their elements",
+            Ty::Dyn(_) => "convert one of them, as in `string(x)`",
+            _ => "compare their fields",
+        };
+        self.fail(problems::mismatch(span, message, help))
     }
 
     /// An int as a decimal without a fraction; a decimal as it is.
@@ -124,12 +140,8 @@ impl Checker<'_> {
             let Some(common) = self.common(&a.ty, &element) else {
                 return self.apart(Binary::In, &a, &Expr::new(element, b.span.clone(), b.kind.clone()), span);
             };
-            if let Ty::Message(_) | Ty::List(..) | Ty::Map(..) = common {
-                return self.fail(problems::mismatch(
-                    span,
-                    format!("`in` does not compare values of type {common}"),
-                    "",
-                ));
+            if encoded(&common) {
+                return self.not_compared(Binary::In, &common, span);
             }
             if let Ty::Decimal { .. } = common
                 && let Kind::List(items) = b.kind
@@ -137,6 +149,8 @@ impl Checker<'_> {
                 let items = items.into_iter().map(|e| self.decimal(e)).collect();
                 b = Expr::new(Ty::List(Box::new(common.clone()), None), b.span, Kind::List(items));
             }
+        } else if encoded(&a.ty) && encoded(&element) {
+            return self.not_compared(Binary::In, &a.ty, span);
         }
         let a = if matches!(element.solid(), Ty::Decimal { .. }) { self.decimal(a) } else { a };
         Some(Expr::new(Ty::Bool, span, Kind::In(Box::new(a), Box::new(b))))
@@ -179,6 +193,17 @@ impl Checker<'_> {
         };
         let message = format!("`{}` does not go between {} and {}", op.symbol(), a.ty, b.ty);
         self.fail(problems::mismatch(span, message, help))
+    }
+}
+
+/// Whether values may be records, maps or lists, which nothing compares where they stay as they are encoded.
+fn encoded(ty: &Ty) -> bool {
+    match ty.solid() {
+        Ty::Message(_) | Ty::Map(..) | Ty::List(..) => true,
+        Ty::Dyn(Some(union)) => {
+            matches!(union.kind(), schema::Kind::Union(all) if all.iter().any(|b| encoded(&Ty::of(&union.at(*b)))))
+        }
+        _ => false,
     }
 }
 

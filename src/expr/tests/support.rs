@@ -44,7 +44,16 @@ pub(super) const SCHEMA: &str = r#"{
       {"name": "colour", "type": ["null", "string"]}]}}},
     {"name": "labels", "type": {"type": "map", "values": "string"}},
     {"name": "origin", "type": ["null", "string", "long"]},
-    {"name": "package", "type": "string"}
+    {"name": "package", "type": "string"},
+    {"name": "opt_tags", "type": ["null", {"type": "array", "items": "string"}]},
+    {"name": "matrix", "type": {"type": "array", "items": {"type": "array", "items": "string"}}},
+    {"name": "marks", "type": {"type": "array", "items": ["string", "long", "boolean"]}},
+    {"name": "party", "type": ["string", "Buyer"]},
+    {"name": "wild", "type": ["string", {"type": "array", "items": "string"}]},
+    {"name": "stamps", "type": {"type": "array", "items": {"type": "long", "logicalType": "timestamp-micros"}}},
+    {"name": "seen", "type": {"type": "map", "values": {"type": "long", "logicalType": "timestamp-micros"}}},
+    {"name": "visits", "type": {"type": "array", "items": {"type": "record", "name": "Visit", "fields": [
+      {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}}]}}}
   ]}"#;
 
 /// One record of it.
@@ -57,7 +66,10 @@ pub(super) const SALE: &str = r#"{
   "tags": ["new", "gift"], "hints": ["a", null],
   "items": [{"sku": "A-1", "quantity": 2, "price": "10.00", "colour": "red"},
             {"sku": "B-2", "quantity": 1, "price": "0.50", "colour": null}],
-  "labels": {"lang": "de", "tier": "gold"}, "origin": "web", "package": "box"}"#;
+  "labels": {"lang": "de", "tier": "gold"}, "origin": "web", "package": "box",
+  "opt_tags": ["t"], "matrix": [["a"], ["b", "c"]], "marks": ["x", 5, true], "party": {"name": "Ada", "age": 36},
+  "wild": ["a", "b"], "stamps": ["2024-07-01T12:00:00.000001Z"], "seen": {"web": "2024-07-01T12:00:00.000001Z"},
+  "visits": [{"at": "2024-07-01T12:00:00.000001Z"}]}"#;
 
 /// 2024-08-01T12:00:00.000500Z.
 pub(super) const NOW: i64 = 1_722_513_600_000_500;
