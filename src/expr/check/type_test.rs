@@ -47,6 +47,17 @@ impl Checker<'_> {
                     return self.fail(problem);
                 }
             },
+            (Ty::Dyn(Some(_)), _) => {
+                let text = self.text(&of.span);
+                let message = format!("`{text}` is one of several types, and only a field shows which");
+                let help = "test a field, or a loop's variable over one: `xs.exists(x, type(x) == string)`";
+                return self.fail(problems::mismatch(of.span.clone(), message, help));
+            }
+            (Ty::Nullable(_), _) if name == "null_type" => Kind::IsNull(Box::new(e)),
+            (Ty::Nullable(inner), _) if type_name(inner) == name => {
+                let null = Kind::IsNull(Box::new(e));
+                Kind::Not(Box::new(Expr::new(Ty::Bool, span.clone(), null)))
+            }
             (ty, _) => Kind::Const(Const::Bool(type_name(ty) == name)),
         };
         let test = Expr::new(Ty::Bool, span.clone(), test);
