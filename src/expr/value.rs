@@ -62,12 +62,23 @@ pub(super) fn fault(code: &'static str, message: impl Into<String>) -> Box<Fault
     Box::new(Fault { code, message: message.into() })
 }
 
-/// Bytes that an expression may make of one record: a loop within a loop makes the square of its list.
+/// Bytes that an expression may make of one record: a loop within a loop makes the square of its list, `replace` the
+/// product of two texts.
 pub(super) const MOST_MADE: usize = 64 << 20;
 
 #[cold]
 pub(super) fn too_much() -> Box<Fault> {
     fault("overflow", format!("it makes more than {} MiB of one record", MOST_MADE >> 20))
+}
+
+/// Whether an expression may make so many bytes.
+pub(super) fn bounded(bytes: usize) -> Res<()> {
+    if bytes > MOST_MADE { Err(too_much()) } else { Ok(()) }
+}
+
+/// As [`bounded`], for a list of so many values.
+pub(super) fn bounded_list(values: usize) -> Res<()> {
+    bounded(values.saturating_mul(size_of::<Val<'_>>()))
 }
 
 /// A place that holds no value where the checker has proven one: a caller's offsets are not those asked for, or a loop's.

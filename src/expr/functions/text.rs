@@ -1,7 +1,7 @@
 //! Strings: CEL's own functions and its strings extension. Positions count characters, as CEL says.
 
 use super::{P, Signature, of, on};
-use crate::expr::value::{Res, Val, fault, wrong};
+use crate::expr::value::{Res, Val, bounded, fault, wrong};
 use bumpalo::{Bump, collections::String as Made, collections::Vec as List};
 
 use P::{Bool, Bytes, Int, Same, Text, Texts};
@@ -114,6 +114,7 @@ fn replace<'r>(arena: &'r Bump, args: &[Val<'r>], most: i64) -> Res<Val<'r>> {
         made.push_str(&s[rest..at]);
         made.push_str(to);
         rest = at + part.len();
+        bounded(made.len())?;
     }
     made.push_str(&s[rest..]);
     Ok(Val::Str(made.into_bump_str()))
@@ -142,6 +143,7 @@ fn join<'r>(arena: &'r Bump, args: &[Val<'r>], by: &str) -> Res<Val<'r>> {
             made.push_str(by);
         }
         made.push_str(text(items, i)?);
+        bounded(made.len())?;
     }
     Ok(Val::Str(made.into_bump_str()))
 }

@@ -179,8 +179,8 @@ impl Lower<'_, '_> {
                 Ok(list::header(f, key).is_some())
             });
         }
-        if let Ty::Map(_, Some(shape)) = &b.ty {
-            return self.map_has(a, b, shape);
+        if let Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) = &b.ty {
+            return self.has(a, b, shape);
         }
         let (a, b) = (self.argument(a), self.argument(b));
         Box::new(move |f| {

@@ -7,7 +7,7 @@ use crate::{
         json::{self, Step},
         tree::{Envelope, Expr, Kind},
         types::{Shape, Ty},
-        value::{Frame, Res, Val, fault, missing, wrong},
+        value::{Frame, Res, Val, bounded_list, fault, missing, wrong},
     },
     schema,
 };
@@ -39,14 +39,53 @@ impl Elements {
             let mut entries = Entries::new(&self.scanner, bytes, at);
             while let Some((key, _)) = entries.next(&mut []) {
                 made.push(Val::Str(arena.alloc_str(key)));
+                bounded_list(made.len())?;
             }
         } else {
             let mut items = Items::new(&self.scanner, bytes, at);
             while let Some(at) = items.next(&mut []) {
                 made.push(self.decode.value(arena, bytes, at)?);
+                bounded_list(made.len())?;
             }
         }
         Ok(made.into_bump_slice())
+    }
+
+    /// How many there are, without a value of any.
+    fn count(&self, bytes: &[u8], at: u32) -> i64 {
+        let mut count = 0;
+        if self.map {
+            let mut entries = Entries::new(&self.scanner, bytes, at);
+            while entries.next(&mut []).is_some() {
+                count += 1;
+            }
+        } else {
+            let mut items = Items::new(&self.scanner, bytes, at);
+            while items.next(&mut []).is_some() {
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Whether an array has this element, or a map this key.
+    fn has<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32, wanted: Val<'r>) -> Res<bool> {
+        if self.map {
+            let mut entries = Entries::new(&self.scanner, bytes, at);
+            while let Some((key, _)) = entries.next(&mut []) {
+                if matches!(wanted, Val::Str(wanted) if wanted == key) {
+                    return Ok(true);
+                }
+            }
+        } else {
+            let mut items = Items::new(&self.scanner, bytes, at);
+            while let Some(at) = items.next(&mut []) {
+                if self.decode.value(arena, bytes, at)?.same(wanted) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn nth<'r>(&self, arena: &'r Bump, bytes: &'r [u8], at: u32, n: i64) -> Res<Option<Val<'r>>> {
@@ -140,6 +179,7 @@ impl Lower<'_, '_> {
         let (a, b) = (self.materialized(a), self.materialized(b));
         val_fn(move |f| match (a(f)?, b(f)?) {
             (Val::List(a), Val::List(b)) => {
+                bounded_list(a.len() + b.len())?;
                 let mut made = List::with_capacity_in(a.len() + b.len(), f.scope.scratch);
                 made.extend_from_slice(a);
                 made.extend_from_slice(b);
@@ -250,21 +290,23 @@ impl Lower<'_, '_> {
         })
     }
 
-    pub(super) fn map_has(&mut self, key: &Expr, map: &Expr, shape: &Shape) -> Get<bool> {
-        let (key, map, elements) = (self.text(key), self.value(map), Elements::new(shape));
-        Box::new(move |f| match (map(f)?, &elements) {
-            (Val::At(bytes, at), Some(e)) => {
-                let key = key(f)?;
-                let mut entries = Entries::new(&e.scanner, bytes, at);
-                while let Some((found, _)) = entries.next(&mut []) {
-                    if found == key {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            (other, _) => Err(wrong("a map", &other)),
+    /// `x in list`, `key in map`, where the list or map is encoded.
+    pub(super) fn has(&mut self, wanted: &Expr, of: &Expr, shape: &Shape) -> Get<bool> {
+        let (wanted, of, elements) = (self.value(wanted), self.value(of), Elements::new(shape));
+        Box::new(move |f| match (of(f)?, &elements) {
+            (Val::At(bytes, at), Some(e)) => e.has(f.scope.scratch, bytes, at, wanted(f)?),
+            (other, _) => Err(wrong("a list or a map", &other)),
         })
+    }
+
+    /// `size` of an encoded list or map.
+    pub(super) fn count(&mut self, e: &Expr) -> Option<GetVal> {
+        let (Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape))) = &e.ty else { return None };
+        let (get, elements) = (self.value(e), Elements::new(shape)?);
+        Some(val_fn(move |f| match get(f)? {
+            Val::At(bytes, at) => Ok(Val::Int(elements.count(bytes, at))),
+            other => Err(wrong("a list or a map", &other)),
+        }))
     }
 }
 

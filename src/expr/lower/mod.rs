@@ -239,6 +239,11 @@ impl<'l, 'p> Lower<'l, 'p> {
     }
 
     fn call(&mut self, e: &Expr, signature: super::tree::Function, args: &[Expr]) -> GetVal {
+        if let ("size", [of]) = (signature.name, args)
+            && let Some(count) = self.count(of)
+        {
+            return count;
+        }
         let gets: Vec<GetVal> = args.iter().map(|a| self.argument(a)).collect();
         let eval = signature.eval;
         let text = self.text_of(&e.span);

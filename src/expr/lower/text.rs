@@ -5,7 +5,7 @@ use crate::{
     expr::{
         parse::Binary,
         tree::{Const, Expr, Kind},
-        value::{Val, missing, wrong},
+        value::{Val, bounded, missing, wrong},
     },
     schema,
 };
@@ -40,6 +40,7 @@ impl Lower<'_, '_> {
                 let (a, b) = (self.text(a), self.text(b));
                 text_fn(move |f| {
                     let (a, b) = (a(f)?, b(f)?);
+                    bounded(a.len() + b.len())?;
                     let mut made = bumpalo::collections::String::with_capacity_in(a.len() + b.len(), f.scope.scratch);
                     made.push_str(a);
                     made.push_str(b);
@@ -71,9 +72,11 @@ impl Lower<'_, '_> {
             Kind::Arithmetic(Binary::Add, a, b) => {
                 let (a, b) = (self.bytes(a), self.bytes(b));
                 bytes_fn(move |f| {
-                    let mut made = List::new_in(f.scope.scratch);
-                    made.extend_from_slice(a(f)?);
-                    made.extend_from_slice(b(f)?);
+                    let (a, b) = (a(f)?, b(f)?);
+                    bounded(a.len() + b.len())?;
+                    let mut made = List::with_capacity_in(a.len() + b.len(), f.scope.scratch);
+                    made.extend_from_slice(a);
+                    made.extend_from_slice(b);
                     Ok(made.into_bump_slice())
                 })
             }

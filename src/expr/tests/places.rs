@@ -114,20 +114,23 @@ fn a_predicate_that_passes_makes_nothing_in_the_arena() {
 
 /// What an expression over a sale with so many items answers, and how many bytes it took from the arena.
 fn over_items(source: &str, count: usize) -> (Result<bool, &'static str>, usize) {
-    let typed = check(source, &Env { view: View::of(&schema()), item: None }).unwrap();
-    let schema = schema();
-    let mut layout = Layout::new(schema.clone(), schema.root());
-    let test = typed.lower_bool(&mut Places { body: &mut layout, item: None });
-    let scanner = layout.build();
     let mut sale: serde_json::Value = serde_json::from_str(SALE).unwrap();
     let item = sale["items"][0].clone();
     sale["items"] = vec![item; count].into();
-    let (mut slots, body) = (vec![NULL; scanner.slots()], encoded(&schema, &sale.to_string()));
-    scanner.scan(&body, &mut slots).unwrap();
+    over(source, &schema(), &encoded(&schema(), &sale.to_string()))
+}
+
+fn over(source: &str, schema: &Arc<Schema>, body: &[u8]) -> (Result<bool, &'static str>, usize) {
+    let typed = check(source, &Env { view: View::of(schema), item: None }).unwrap();
+    let mut layout = Layout::new(schema.clone(), schema.root());
+    let test = typed.lower_bool(&mut Places { body: &mut layout, item: None });
+    let scanner = layout.build();
+    let mut slots = vec![NULL; scanner.slots()];
+    scanner.scan(body, &mut slots).unwrap();
     let (records, scratch) = (envelope(), Bump::new());
     let record = &records.get(0);
     let scope =
-        Scope { body: &body, slots: &slots, added: &[], added_at: &[], item: &[], record, now: NOW, scratch: &scratch };
+        Scope { body, slots: &slots, added: &[], added_at: &[], item: &[], record, now: NOW, scratch: &scratch };
     ((test.0)(&scope).map_err(|fault| fault.code), scratch.allocated_bytes())
 }
 
@@ -144,6 +147,48 @@ fn a_list_that_a_loop_makes_has_a_bound() {
     assert_eq!(answer, Err("overflow"));
     assert!(bytes < 256 << 20, "{bytes} bytes");
     assert_eq!(over_items("size(items.map(x, items.map(y, y.sku))) == 30", 30).0, Ok(true));
+}
+
+#[test]
+fn texts_made_of_texts_have_a_bound() {
+    let avsc = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "a", "type": "string"}, {"name": "b", "type": "string"}]}"#;
+    let schema = Arc::new(Schema::parse(avsc).unwrap());
+    let of = |n: usize| encoded(&schema, &serde_json::json!({"a": "x".repeat(n), "b": "y".repeat(n)}).to_string());
+    let (few, many) = (of(10), of(12_000));
+    for (source, made) in [
+        ("size(a.replace('x', b))", 100),
+        ("size(a.split('x').join(b))", 100),
+        ("size(a.replace('x', b + b) + a)", 210),
+        ("size(bytes(a.replace('x', b)) + bytes(b))", 110),
+    ] {
+        assert_eq!(over(&format!("{source} == {made}"), &schema, &few).0, Ok(true), "{source}");
+        let (answer, bytes) = over(&format!("{source} > 0"), &schema, &many);
+        assert_eq!(answer, Err("overflow"), "{source}");
+        assert!(bytes < 256 << 20, "{source}: {bytes} bytes");
+    }
+}
+
+#[test]
+fn lists_whose_elements_take_no_bytes_or_one_have_a_bound_where_they_are_made() {
+    let avsc = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "nothing", "type": {"type": "array", "items": "null"}},
+        {"name": "numbers", "type": {"type": "array", "items": "long"}}]}"#;
+    let schema = Arc::new(Schema::parse(avsc).unwrap());
+    // Blocks of 100 nulls, which two bytes say; a block of two million zeros.
+    let mut body = [0xc8, 0x01].repeat(20_000);
+    body.extend([0, 0x80, 0x92, 0xf4, 0x01]);
+    body.resize(body.len() + 2_000_000, 0);
+    body.push(0);
+    for source in ["size(nothing) == 2000000", "size(numbers) == 2000000", "!(7 in numbers)"] {
+        let (answer, bytes) = over(source, &schema, &body);
+        assert_eq!((answer, bytes), (Ok(true), 0), "{source}");
+    }
+    for source in ["nothing == [null]", "numbers == [7]", "size(numbers + numbers) > 0"] {
+        let (answer, bytes) = over(source, &schema, &body);
+        assert_eq!(answer, Err("overflow"), "{source}");
+        assert!(bytes < 256 << 20, "{source}: {bytes} bytes");
+    }
 }
 
 #[test]
