@@ -171,5 +171,8 @@ fn computed(section: &Section<'_>, value: &Value, name: &str, row: &Row<'_>) -> 
         return None;
     }
     let schema = Arc::new(typed.avro());
+    if !expressions::writable(cx, value, &typed, &schema, None) {
+        return None;
+    }
     Some(Column { name: name.to_owned(), node: schema.root(), schema, value: ColumnValue::Expr(typed) })
 }

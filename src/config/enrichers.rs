@@ -155,6 +155,9 @@ fn set(cx: &Context<'_>, entry: &Entry, fields: &mut Fields, seen: &Seen) -> Opt
         return None;
     }
     let schema = Arc::new(typed.avro());
+    if !expressions::writable(cx, &entry.value, &typed, &schema, Some(seen)) {
+        return None;
+    }
     let new = ViewField {
         name: field.text.clone(),
         schema: schema.clone(),

@@ -6,7 +6,11 @@ use super::{
     problem::{Place, Problem},
     section::wrong_type,
 };
-use crate::expr::{self, Env, RawTyped, Type, Typed};
+use crate::{
+    expr::{self, Env, RawTyped, Type, Typed},
+    schema::Schema,
+};
+use std::sync::Arc;
 
 /// The text of an expression: as it stands, without `${…}`.
 pub(super) fn source<'v>(cx: &Context<'_>, value: &'v Value) -> Option<&'v str> {
@@ -23,6 +27,24 @@ pub(super) fn source<'v>(cx: &Context<'_>, value: &'v Value) -> Option<&'v str> 
 pub(super) fn any(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>) -> Option<Typed> {
     let found = expr::check(source(cx, value)?, env);
     found.map_err(|problems| report(cx, value, problems, seen)).ok()
+}
+
+/// Whether an expression's values can be written as `schema`, which they have by themselves; where not, that is reported.
+pub(super) fn writable(
+    cx: &Context<'_>,
+    value: &Value,
+    typed: &Typed,
+    schema: &Arc<Schema>,
+    seen: Option<&(Place, String)>,
+) -> bool {
+    let Err(why) = typed.fits(schema, schema.root()) else { return true };
+    let mut problem = Problem::error("unwritable-value", value.place, format!("this value cannot be written: {why}"))
+        .help("take what is needed out of it, as in `record.headers['trace']` or `xs.map(x, string(x))`");
+    if let Some((place, label)) = seen {
+        problem = problem.also(*place, label.clone());
+    }
+    cx.report(problem);
+    false
 }
 
 /// An expression that says yes or no.

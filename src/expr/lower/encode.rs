@@ -49,7 +49,11 @@ pub(super) enum Encode {
         unit: Unit,
         name: &'static str,
     },
-    Array(Box<Encode>),
+    /// The elements' way; `encoded` for an array whose bytes are alike.
+    Array {
+        inner: Box<Encode>,
+        encoded: Option<Scanner>,
+    },
     /// An element whose bytes are alike.
     Element(Scanner),
     Nullable {
@@ -102,8 +106,11 @@ impl Encode {
             (Kind::Bytes, _) => Encode::Bytes,
             (Kind::Fixed(f), _) => Encode::Fixed(f.size),
             (Kind::Enum(e), _) => Encode::Enum { name: e.name.0.clone(), symbols: e.symbols.clone() },
-            (Kind::Array(item), _) => match ty {
-                Ty::List(from, _) => Encode::Array(Box::new(Encode::new(from, &target.at(*item), floor))),
+            (Kind::Array(item), _) => match ty.solid() {
+                Ty::List(of, from) => Encode::Array {
+                    inner: Box::new(Encode::new(of, &target.at(*item), floor)),
+                    encoded: from.as_ref().filter(|from| fits::alike(from, target)).map(|_| scanner(target)),
+                },
                 _ => Encode::Unfit,
             },
             (Kind::Union(branches), _) => {
@@ -117,9 +124,7 @@ impl Encode {
                 }
             }
             // `fits` lets these through only where the bytes are alike.
-            (Kind::Map(_) | Kind::Record(_), _) => {
-                Encode::Element(Layout::new(target.schema.clone(), target.node).build())
-            }
+            (Kind::Map(_) | Kind::Record(_), _) => Encode::Element(scanner(target)),
         }
     }
 
@@ -133,7 +138,7 @@ impl Encode {
                 write::index(out, *some);
                 inner.put(value, out)?;
             }
-            (Encode::Array(inner), Val::List(items)) => {
+            (Encode::Array { inner, .. }, Val::List(items)) => {
                 if !items.is_empty() {
                     write::index(out, items.len());
                     for item in items {
@@ -204,12 +209,18 @@ impl Encode {
                 let no = || fault("overflow", format!("a duration of {} is no {name}", duration_text(d)));
                 write::long(out, whole.ok_or_else(no)?);
             }
-            (Encode::Element(scanner), Val::At(bytes, at)) => out.extend_from_slice(whole_value(scanner, bytes, at)?),
+            (Encode::Element(scanner) | Encode::Array { encoded: Some(scanner), .. }, Val::At(bytes, at)) => {
+                out.extend_from_slice(whole_value(scanner, bytes, at)?);
+            }
             (_, Val::Null) => return Err(fault("null-value", "null, where the field takes none")),
             (_, other) => return Err(wrong("a value of the field's type", &other)),
         }
         Ok(())
     }
+}
+
+fn scanner(node: &Shape) -> Scanner {
+    Layout::new(node.schema.clone(), node.node).build()
 }
 
 fn finer(t: i64, name: &str) -> Box<Fault> {

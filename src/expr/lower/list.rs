@@ -121,7 +121,7 @@ impl Lower<'_, '_> {
     /// A list or map as a slice of values.
     pub(super) fn materialized(&mut self, e: &Expr) -> GetVal {
         let get = self.value(e);
-        let elements = match &e.ty {
+        let elements = match e.ty.solid() {
             Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) => Elements::new(shape),
             _ => None,
         };
@@ -151,7 +151,11 @@ impl Lower<'_, '_> {
             return get;
         }
         val_fn(move |f| {
-            let Val::List(items) = get(f)? else { return Err(missing()) };
+            let items = match get(f)? {
+                Val::List(items) => items,
+                Val::Null => return Ok(Val::Null),
+                _ => return Err(missing()),
+            };
             let mut made = List::with_capacity_in(items.len(), f.scope.scratch);
             for value in items {
                 made.push(match value {

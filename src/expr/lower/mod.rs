@@ -265,7 +265,7 @@ impl<'l, 'p> Lower<'l, 'p> {
 
     /// An argument: functions know lists only as slices.
     fn argument(&mut self, e: &Expr) -> GetVal {
-        match &e.ty {
+        match e.ty.solid() {
             Ty::List(_, Some(_)) | Ty::Map(_, Some(_)) => self.materialized(e),
             _ => self.value(e),
         }
