@@ -50,16 +50,24 @@ fn takes_no_null(ty: &Ty, target: &Shape) -> String {
     format!("it may be null ({ty}), and {to} takes no null: give it a value, as in `x != null ? x : …`")
 }
 
-/// Whether a part of an expression gives microseconds: a field's, or a literal's or a parsed text's.
+/// Whether a part of an expression gives microseconds: a place's, or a literal's or a parsed text's.
 pub(super) fn fine(e: &Expr) -> bool {
     match &e.kind {
-        ExprKind::Path(path) => {
-            let clock = path.leaf.logical().and_then(Logical::clock);
-            clock.is_some_and(|(_, unit)| unit > Unit::Millis)
+        ExprKind::Path(path) => counts_micros(&path.leaf),
+        ExprKind::Select(of, steps) => {
+            matches!(of.ty.solid(), Ty::Message(record) if counts_micros(&record.below(steps)))
         }
         ExprKind::Const(Const::Timestamp(t) | Const::Duration(t)) => t % 1000 != 0,
         ExprKind::Call(f, _) => matches!(f.name, "timestamp" | "duration"),
         _ => false,
+    }
+}
+
+/// Whether a node counts time in microseconds or finer, or the elements of a list or map do.
+fn counts_micros(shape: &Shape) -> bool {
+    match shape.kind() {
+        Kind::Array(item) | Kind::Map(item) => counts_micros(&shape.at(*item).solid().0),
+        _ => shape.logical().and_then(Logical::clock).is_some_and(|(_, unit)| unit > Unit::Millis),
     }
 }
 

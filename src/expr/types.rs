@@ -31,6 +31,17 @@ impl Shape {
             None => (self.clone(), false),
         }
     }
+    /// The node so many fields below a record, without `or null`.
+    pub fn below(&self, steps: &[u16]) -> Shape {
+        let mut at = self.solid().0;
+        for step in steps {
+            let Kind::Record(record) = at.kind() else { return at };
+            let Some(field) = record.fields.get(usize::from(*step)) else { return at };
+            let node = field.node;
+            at = at.at(node).solid().0;
+        }
+        at
+    }
     pub fn same_place(&self, other: &Shape) -> bool {
         Arc::ptr_eq(&self.schema, &other.schema) && self.node == other.node
     }

@@ -251,7 +251,7 @@ impl Lower<'_, '_> {
 
     fn select(&mut self, inner: &Expr, steps: &[u16], e: &Expr) -> Lookup {
         let Ty::Message(shape) = inner.ty.solid().clone() else { return lookup_fn(|_| Err(missing())) };
-        let leaf = leaf(&shape, steps);
+        let leaf = shape.below(steps);
         let (walk, decode) = (Walk::new(&shape, steps), Decode::new(&leaf));
         let get = self.place_or_null(inner);
         let dynamic = e.ty.is_dyn();
@@ -312,18 +312,6 @@ impl Lower<'_, '_> {
             other => Err(wrong("a list or a map", &other)),
         }))
     }
-}
-
-/// The node below a record, without `or null`.
-fn leaf(shape: &Shape, steps: &[u16]) -> Shape {
-    let mut at = shape.solid().0;
-    for step in steps {
-        let schema::Kind::Record(record) = at.kind() else { return at };
-        let Some(field) = record.fields.get(usize::from(*step)) else { return at };
-        let node = field.node;
-        at = at.at(node).solid().0;
-    }
-    at
 }
 
 /// A header's value: the last of a name counts, as in Kafka's own clients, and one without a value is absent.
