@@ -98,11 +98,16 @@ fn widen(ty: &Ty) -> Ty {
     }
 }
 
-/// Sums keep the larger scale, products have the sum of both.
+/// Sums keep the larger scale, products have the sum of both. A quotient is the largest where the divisor is one of its
+/// last digits.
 fn decimal(op: Binary, a: &Ty, b: &Ty) -> Option<Ty> {
     let (Ty::Decimal { precision: p, scale: s }, Ty::Decimal { precision: q, scale: t }) = (a, b) else { return None };
     let (precision, scale) = match op {
         Binary::Mul => (p + q, s + t),
+        Binary::Div => {
+            let scale = *s.max(t);
+            (p.saturating_sub(*s) + t + scale, scale)
+        }
         _ => {
             let scale = *s.max(t);
             (p.saturating_sub(*s).max(q.saturating_sub(*t)) + scale + 1, scale)
