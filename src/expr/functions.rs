@@ -13,6 +13,7 @@ mod text;
 mod time;
 
 pub(super) use convert::{decimal_of, duration_text, timestamp_text};
+pub(super) use time::zone;
 
 /// A parameter's or a result's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

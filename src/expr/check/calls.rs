@@ -246,6 +246,16 @@ impl Checker<'_> {
         let Some(signature) = exact.or_else(|| named.iter().find(fits)).copied() else {
             return self.no_signature(name, &named, &operands, target.is_some(), span);
         };
+        // Only parts of an instant take an instant and a text, which is their zone.
+        if let ([P::Instant, P::Text], Some(Const::Str(zone))) =
+            (signature.params, operands.get(1).and_then(Expr::constant))
+            && let Err(fault) = functions::zone(zone)
+        {
+            let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let near = problems::nearest(zone, known.iter().map(String::as_str));
+            let help = near.map_or("write 'Europe/Berlin' or '+02:00'".into(), |near| format!("there is '{near}'"));
+            return self.fail(problems::problem(operands[1].span.clone(), "bad-literal", fault.message, help));
+        }
         let operands: Vec<Expr> = signature
             .params
             .iter()

@@ -3,7 +3,11 @@
 use super::{P, Signature, on, text::text};
 use crate::expr::value::{Res, Val, fault, wrong};
 use bumpalo::Bump;
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
 
 use P::{Duration, Instant, Int, Local, Text};
 
@@ -47,8 +51,25 @@ fn part<'r>(args: &[Val<'r>], part: fn(DateTime) -> i64) -> Res<Val<'r>> {
     Ok(Val::Int(part(instant.to_zoned(zone).datetime())))
 }
 
-fn zone(name: &str) -> Res<TimeZone> {
+/// A zone by its name, or CEL's fixed offset: `+02:00`.
+pub(in crate::expr) fn zone(name: &str) -> Res<TimeZone> {
+    if let Some(offset) = offset(name) {
+        return Ok(TimeZone::fixed(offset));
+    }
     TimeZone::get(name).map_err(|_| fault("bad-conversion", format!("'{name}' is not a time zone of this machine")))
+}
+
+fn offset(text: &str) -> Option<Offset> {
+    let (sign, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let [h, hh, b':', m, mm] = digits else { return None };
+    let number = |tens: &u8, ones: &u8| {
+        (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i32::from(tens - b'0') * 10 + i32::from(ones - b'0'))
+    };
+    let (hours, minutes) = (number(h, hh)?, number(m, mm).filter(|m| *m < 60)?);
+    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
 }
 
 fn span<'r>(_: &'r Bump, args: &[Val<'r>], unit: i64) -> Res<Val<'r>> {
