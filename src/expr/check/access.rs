@@ -86,6 +86,10 @@ impl Checker<'_> {
         self.fail(problem)
     }
 
+    pub(super) fn is_var(&self, name: &str) -> bool {
+        self.vars.iter().any(|v| v.name == name)
+    }
+
     /// A loop's variable: a place where its elements are encoded, a value otherwise.
     pub(super) fn var(&self, i: usize, span: Range<usize>) -> Expr {
         let var = &self.vars[i];
@@ -132,7 +136,7 @@ impl Checker<'_> {
     /// `a.b`: a field of a record, an entry of a map, a member of JSON.
     pub(super) fn select(&mut self, of: &Ast, field: &str, at: &Range<usize>, span: Range<usize>) -> Option<Expr> {
         if let Node::Name(name) = &of.node
-            && !self.vars.iter().any(|v| v.name == *name)
+            && !self.is_var(name)
         {
             match (name.as_str(), self.world) {
                 ("this", World::Decoded(_)) => return self.field(field, span),
@@ -217,11 +221,13 @@ impl Checker<'_> {
     pub(super) fn index(&mut self, of: &Ast, key: &Ast, span: Range<usize>) -> Option<Expr> {
         if let (Node::Name(name), Node::Str(field), World::Decoded(_)) = (&of.node, &key.node, self.world)
             && name == "this"
+            && !self.is_var(name)
         {
             return self.field(field, span);
         }
         if let (Node::Name(name), Node::Str(field)) = (&of.node, &key.node)
             && name == "record"
+            && !self.is_var(name)
         {
             return self.envelope(field, &key.span, span);
         }

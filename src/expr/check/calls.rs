@@ -28,6 +28,7 @@ impl Checker<'_> {
         if let Some(target) = target {
             if let Node::Name(space) = &target.node
                 && space == "math"
+                && self.is_math(name)
             {
                 return self.math(name, at, args, span, want);
             }
@@ -46,6 +47,14 @@ impl Checker<'_> {
             ("matches", _) => self.matches(target, args, span),
             _ => self.table(name, at, target, args, span),
         }
+    }
+
+    /// Whether `math.…` is a function of CEL's extension; what is none may be one of a field or variable of that name.
+    fn is_math(&self, name: &str) -> bool {
+        let field = matches!(self.world, World::Decoded(env) if env.view.fields.iter().any(|f| f.name == "math"));
+        matches!(name, "greatest" | "least")
+            || functions::named(&format!("math.{name}")).next().is_some()
+            || !(field || self.is_var("math"))
     }
 
     /// `math.…`: a namespace of CEL's extension, not a field.

@@ -21,6 +21,7 @@ fn enriched() -> (Env, Vec<u8>, Vec<u32>) {
         ("total", r#"{"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}"#.to_owned(), "59.97"),
         ("parcel", format!(r#"["null", {parcel}]"#), r#"{"id": 5, "weight": 1.5, "labels": ["x", "y"]}"#),
         ("gone", r#"["null", "long"]"#.to_owned(), "null"),
+        ("math", r#""string""#.to_owned(), r#""sums""#),
     ];
     let (mut added, mut added_at) = (vec![], vec![]);
     for (i, (name, avro, json)) in set.iter().enumerate() {
@@ -73,6 +74,7 @@ fn fields_that_enrichers_have_set_read_like_those_of_the_body() {
         "parcel != null && parcel.labels.exists(l, l == 'x') && size(parcel.labels) == 2",
         "gone == null && !has(gone)",
         "has(gone) || total > 1.00",
+        "math == 'sums' && math.contains('um') && math.greatest(1, 2) == 2 && math.abs(-1) == 1",
     ] {
         assert_eq!(holds(source), Ok(true), "{source}");
     }
