@@ -14,13 +14,13 @@ use std::ops::Range;
 
 /// Places that are not null where an expression is not false, and where it is not true.
 #[derive(Default)]
-struct Facts {
-    yes: Vec<Fact>,
+pub(super) struct Facts {
+    pub yes: Vec<Fact>,
     no: Vec<Fact>,
 }
 
 /// What an expression proves either way. Comparisons with null are total, so their facts hold even where others fail.
-fn facts(e: &Expr) -> Facts {
+pub(super) fn facts(e: &Expr) -> Facts {
     match &e.kind {
         Kind::IsNull(inner) => Facts { yes: vec![], no: Fact::of(inner).into_iter().collect() },
         Kind::Not(inner) => {

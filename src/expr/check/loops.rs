@@ -1,6 +1,6 @@
 //! CEL's macros over lists and maps.
 
-use super::{Checker, Var, Want};
+use super::{Checker, Var, Want, logic::facts};
 use crate::{
     expr::{
         parse::{Ast, Node},
@@ -74,15 +74,14 @@ impl Checker<'_> {
         Some(Expr::new(ty, span, Kind::Loop(Box::new(Loop { kind, range, filter, body }))))
     }
 
+    /// The body counts only where the filter is true, so it is checked with what that proves.
     fn loop_body(&mut self, kind: Macro, filter: Option<&Ast>, body: &Ast) -> (Option<Option<Expr>>, Option<Expr>) {
         let filter = filter.map(|f| self.condition(f));
-        let body = match kind {
-            Macro::Map => self.expr(body, Want::Nothing),
-            _ => self.condition(body),
-        };
-        // Facts about this variable end with it: another loop's would have the same number.
-        let number = self.vars.len().saturating_sub(1) as u16;
-        self.facts.retain(|f| f.root != crate::expr::tree::FactRoot::Path(crate::expr::tree::Root::Var(number)));
+        let proven = filter.iter().flatten().flat_map(|f| facts(f).yes).collect();
+        let body = self.with(proven, |c| match kind {
+            Macro::Map => c.expr(body, Want::Nothing),
+            _ => c.condition(body),
+        });
         (filter, body)
     }
 
