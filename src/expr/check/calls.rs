@@ -174,15 +174,12 @@ impl Checker<'_> {
     }
 
     fn extreme(&mut self, name: &str, full: &str, args: &[Ast], span: Span, want: Want) -> Option<Expr> {
-        let mut want = want;
-        if want == Want::Nothing {
-            // Literals take the type of the first argument that is none; what it has of problems is noted below.
-            let before = self.problems.len();
-            let typed = args.iter().filter(|a| !super::literal(a)).find_map(|a| self.expr(a, Want::Nothing));
-            want = typed.map_or(Want::Nothing, |e| super::want_of(&e.ty));
-            self.problems.truncate(before);
-        }
-        let exprs: Vec<Option<Expr>> = args.iter().map(|a| self.solid(a, want)).collect();
+        // Literals take the type of the first argument that is none.
+        let first = args.iter().position(|a| want == Want::Nothing && !super::literal(a));
+        let mut typed = first.and_then(|i| self.solid(&args[i], want));
+        let want = typed.as_ref().map_or(want, |e| super::want_of(&e.ty));
+        let checked = |(i, a)| if first == Some(i) { typed.take() } else { self.solid(a, want) };
+        let exprs: Vec<Option<Expr>> = args.iter().enumerate().map(checked).collect();
         let exprs: Vec<Expr> = exprs.into_iter().collect::<Option<_>>()?;
         let Some(first) = exprs.first() else {
             return self.fail(problems::arguments(span, format!("`{name}` takes at least one value"), ""));

@@ -67,3 +67,9 @@ fn a_value_is_written_as_its_field_or_refused_in_words() {
         }
     });
 }
+
+#[test]
+fn arguments_are_checked_once_however_deep_they_stand() {
+    let source = (0..40).fold("quantity".to_owned(), |inner, _| format!("min({inner}, 5)"));
+    assert_eq!(type_or_problems(&source, &env()), "int\n");
+}
