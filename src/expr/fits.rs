@@ -74,6 +74,9 @@ fn counts_micros(shape: &Shape) -> bool {
 /// As [`fits`], by type alone.
 pub(super) fn type_fits(ty: &Ty, target: &Shape) -> Result<(), String> {
     let (solid, nullable) = target.solid();
+    if let Ty::Nothing = ty {
+        return Ok(());
+    }
     if let Kind::Union(branches) = solid.kind() {
         return union_fits(ty, &solid, branches);
     }

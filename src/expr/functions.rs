@@ -44,7 +44,7 @@ impl P {
             (P::Any, Ty::Dyn(_)) | (P::Bool, Ty::Bool) | (P::Int, Ty::Int) | (P::Double, Ty::Double) => true,
             (P::Decimal, Ty::Decimal { .. }) | (P::Text, Ty::String) | (P::Bytes, Ty::Bytes) => true,
             (P::Instant, Ty::Timestamp) | (P::Local, Ty::Local) | (P::Duration, Ty::Duration) => true,
-            (P::Texts, Ty::List(item, _)) => matches!(**item, Ty::String | Ty::Null),
+            (P::Texts, Ty::List(item, _)) => matches!(**item, Ty::String | Ty::Nothing),
             _ => false,
         }
     }

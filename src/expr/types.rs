@@ -49,6 +49,8 @@ impl Shape {
 
 #[derive(Clone, Debug)]
 pub(super) enum Ty {
+    /// The elements of `[]`: of any type, since there are none.
+    Nothing,
     Null,
     Bool,
     Int,
@@ -105,7 +107,7 @@ impl Ty {
 
     pub fn nullable(self) -> Ty {
         match self {
-            Ty::Null | Ty::Nullable(_) | Ty::Dyn(_) => self,
+            Ty::Nothing | Ty::Null | Ty::Nullable(_) | Ty::Dyn(_) => self,
             other => Ty::Nullable(Box::new(other)),
         }
     }
@@ -129,7 +131,7 @@ impl Ty {
 
     pub fn public(&self) -> Type {
         match self {
-            Ty::Null => Type::Null,
+            Ty::Nothing | Ty::Null => Type::Null,
             Ty::Bool => Type::Bool,
             Ty::Int => Type::Int,
             Ty::Double => Type::Double,
@@ -186,7 +188,7 @@ impl fmt::Display for Type {
 pub(super) fn avro(ty: &Ty, fine: bool) -> Schema {
     let of = Schema::of;
     match ty {
-        Ty::Null => of(Kind::Null, None),
+        Ty::Nothing | Ty::Null => of(Kind::Null, None),
         Ty::Bool => of(Kind::Boolean, None),
         Ty::Int => of(Kind::Long, None),
         Ty::Double => of(Kind::Double, None),

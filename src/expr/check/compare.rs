@@ -135,8 +135,7 @@ impl Checker<'_> {
                 return self.fail(problems::mismatch(b.span, format!("`in` does not look into {other}"), help));
             }
         };
-        let empty = matches!(&b.kind, Kind::List(items) if items.is_empty());
-        if !empty && !a.ty.is_dyn() && !element.is_dyn() {
+        if !a.ty.is_dyn() && !element.is_dyn() {
             let Some(common) = self.common(&a.ty, &element) else {
                 return self.apart(Binary::In, &a, &Expr::new(element, b.span.clone(), b.kind.clone()), span);
             };

@@ -18,6 +18,7 @@ impl Checker<'_> {
     /// The type that both can be written as without loss.
     pub(super) fn common(&self, a: &Ty, b: &Ty) -> Option<Ty> {
         match (a, b) {
+            (Ty::Nothing, other) | (other, Ty::Nothing) => Some(other.clone()),
             (Ty::Null, other) | (other, Ty::Null) => Some(other.clone().nullable()),
             (Ty::Nullable(a), b) | (b, Ty::Nullable(a)) => Some(self.common(a, b.solid())?.nullable()),
             (Ty::Decimal { precision: p, scale: s }, Ty::Decimal { precision: q, scale: t }) => {
@@ -38,7 +39,7 @@ impl Checker<'_> {
     pub(super) fn coerce(&self, e: Expr, to: &Ty) -> Expr {
         let from = e.ty.solid();
         let as_is = match (from, to.solid()) {
-            (Ty::Null, _) => true,
+            (Ty::Nothing | Ty::Null, _) => true,
             (Ty::Decimal { scale: s, .. }, Ty::Decimal { scale: t, .. }) => s == t,
             (Ty::List(_, s), Ty::List(_, t)) => s.is_some() == t.is_some(),
             (from, to) => from.same(to),

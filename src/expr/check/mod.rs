@@ -137,7 +137,7 @@ impl Checker<'_> {
                 self.problems.push(problem);
                 e.ty = (**inner).clone();
             }
-            Ty::Null => {
+            Ty::Nothing | Ty::Null => {
                 let problem = problems::mismatch(e.span.clone(), "`null` has no value here", "");
                 self.problems.push(problem);
             }
@@ -180,7 +180,7 @@ impl Checker<'_> {
             exprs.push(self.expr(item, want));
         }
         let exprs: Vec<Expr> = exprs.into_iter().collect::<Option<_>>()?;
-        let mut ty = exprs.first().map_or(Ty::Null, |e| e.ty.clone());
+        let mut ty = exprs.first().map_or(Ty::Nothing, |e| e.ty.clone());
         for e in &exprs {
             ty = match self.common(&ty, &e.ty) {
                 Some(ty) => ty,

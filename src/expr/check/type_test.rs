@@ -108,7 +108,7 @@ fn branches(union: &Shape, name: &str) -> Vec<bool> {
 /// What `type(x)` is compared with.
 fn type_name(ty: &Ty) -> String {
     match ty {
-        Ty::Null => "null_type".into(),
+        Ty::Nothing | Ty::Null => "null_type".into(),
         Ty::List(..) => "list".into(),
         Ty::Map(..) => "map".into(),
         Ty::Decimal { .. } => "decimal".into(),

@@ -234,7 +234,9 @@ impl<'l, 'p> Lower<'l, 'p> {
                 val_fn(move |f| get(f).map(Val::Bytes))
             }
             Ty::List(..) => self.concatenation(e),
-            Ty::Null | Ty::Map(..) | Ty::Message(_) | Ty::Dyn(_) | Ty::Nullable(_) => val_fn(|_| Ok(Val::Null)),
+            Ty::Nothing | Ty::Null | Ty::Map(..) | Ty::Message(_) | Ty::Dyn(_) | Ty::Nullable(_) => {
+                val_fn(|_| Ok(Val::Null))
+            }
         }
     }
 
