@@ -2,7 +2,7 @@
 
 use super::{P, Signature, of};
 use crate::{
-    codec::Decimal,
+    codec::{Decimal, civil},
     expr::value::{Res, Val, fault, whole, wrong},
 };
 use bumpalo::Bump;
@@ -129,9 +129,9 @@ fn timestamp<'r>(_: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
             Some(t) => Ok(Val::Timestamp(t)),
             None => Err(fault("overflow", format!("{seconds} seconds are past every timestamp"))),
         },
-        Val::Str(s) => match s.parse::<jiff::Timestamp>() {
-            Ok(t) => Ok(Val::Timestamp(t.as_microsecond())),
-            Err(_) => Err(bad(format!("'{s}'"), "a timestamp (RFC 3339)")),
+        Val::Str(s) => match civil::parse_instant(s) {
+            Some(t) => Ok(Val::Timestamp(t)),
+            None => Err(bad(format!("'{s}'"), "a timestamp (RFC 3339)")),
         },
         other => Err(wrong("a timestamp", &other)),
     }

@@ -1,7 +1,7 @@
 //! Strings: CEL's own functions and its strings extension. Positions count characters, as CEL says.
 
 use super::{P, Signature, of, on};
-use crate::expr::value::{Res, Val, bounded, fault, wrong};
+use crate::expr::value::{Res, Val, bounded, bounded_list, fault, wrong};
 use bumpalo::{Bump, collections::String as Made, collections::Vec as List};
 
 use P::{Bool, Bytes, Int, Same, Text, Texts};
@@ -122,14 +122,19 @@ fn replace<'r>(arena: &'r Bump, args: &[Val<'r>], most: i64) -> Res<Val<'r>> {
 
 fn split<'r>(arena: &'r Bump, args: &[Val<'r>], most: i64) -> Res<Val<'r>> {
     let (s, by) = (text(args, 0)?, text(args, 1)?);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut parts = List::new_in(arena);
     if by.is_empty() {
-        // As CEL does: into characters.
-        parts.extend(s.char_indices().map(|(i, c)| Val::Str(&s[i..i + c.len_utf8()])));
+        // As CEL does: into characters, the last part with all that are left.
+        for (i, c) in s.char_indices().take(most) {
+            let end = if parts.len() + 1 == most { s.len() } else { i + c.len_utf8() };
+            parts.push(Val::Str(&s[i..end]));
+            bounded_list(parts.len())?;
+        }
     } else {
-        match usize::try_from(most) {
-            Ok(most) => parts.extend(s.splitn(most, by).map(Val::Str)),
-            Err(_) => parts.extend(s.split(by).map(Val::Str)),
+        for part in s.splitn(most, by) {
+            parts.push(Val::Str(part));
+            bounded_list(parts.len())?;
         }
     }
     Ok(Val::List(parts.into_bump_slice()))

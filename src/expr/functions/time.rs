@@ -2,7 +2,6 @@
 
 use super::{P, Signature, on, text::text};
 use crate::expr::value::{Res, Val, fault, wrong};
-use bumpalo::Bump;
 use jiff::{
     Timestamp,
     civil::DateTime,
@@ -19,10 +18,11 @@ macro_rules! parts {
                 on($name, &[Instant, Text], Int, |_, a| part(a, $part)),
                 on($name, &[Local], Int, |_, a| part(a, $part)),
             )*
-            on("getHours", &[Duration], Int, |m, a| span(m, a, 3_600_000_000)),
-            on("getMinutes", &[Duration], Int, |m, a| span(m, a, 60_000_000)),
-            on("getSeconds", &[Duration], Int, |m, a| span(m, a, 1_000_000)),
-            on("getMilliseconds", &[Duration], Int, |m, a| span(m, a, 1_000)),
+            on("getHours", &[Duration], Int, |_, a| span(a, |d| d / 3_600_000_000)),
+            on("getMinutes", &[Duration], Int, |_, a| span(a, |d| d / 60_000_000)),
+            on("getSeconds", &[Duration], Int, |_, a| span(a, |d| d / 1_000_000)),
+            // CEL: the others are the whole duration in their unit, this one what the seconds leave.
+            on("getMilliseconds", &[Duration], Int, |_, a| span(a, |d| d / 1_000 % 1_000)),
         ]
     };
 }
@@ -72,9 +72,9 @@ fn offset(text: &str) -> Option<Offset> {
     Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
 }
 
-fn span<'r>(_: &'r Bump, args: &[Val<'r>], unit: i64) -> Res<Val<'r>> {
+fn span<'r>(args: &[Val<'r>], part: fn(i64) -> i64) -> Res<Val<'r>> {
     match args[0] {
-        Val::Duration(d) => Ok(Val::Int(d / unit)),
+        Val::Duration(d) => Ok(Val::Int(part(d))),
         ref other => Err(wrong("a duration", other)),
     }
 }
