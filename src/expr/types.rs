@@ -31,6 +31,13 @@ impl Shape {
             None => (self.clone(), false),
         }
     }
+    /// A union's branches; of anything else there are none.
+    pub fn branches(&self) -> Vec<Shape> {
+        match self.kind() {
+            Kind::Union(all) => all.iter().map(|b| self.at(*b)).collect(),
+            _ => vec![],
+        }
+    }
     /// The node so many fields below a record, without `or null`.
     pub fn below(&self, steps: &[u16]) -> Shape {
         let mut at = self.solid().0;

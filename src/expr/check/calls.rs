@@ -8,7 +8,7 @@ use crate::{
         parse::{Ast, Binary, Node},
         problems,
         tree::{Const, Expr, Kind},
-        types::Ty,
+        types::{Shape, Ty},
     },
 };
 use std::ops::Range;
@@ -83,7 +83,13 @@ impl Checker<'_> {
             _ => return self.fail(problems::arguments(span, "`size` takes one value", "write `size(x)`")),
         };
         let e = self.solid(of, Want::Nothing)?;
-        match e.ty {
+        // Of a union's values only texts and bytes are known for what they are when it runs; the others stay encoded.
+        let sized = |branch: &Shape| matches!(Ty::of(branch), Ty::String | Ty::Bytes);
+        match &e.ty {
+            Ty::Dyn(Some(union)) if !union.branches().iter().any(sized) => {
+                let message = format!("`{}` has no size: none of its types is a string or bytes", self.text(&e.span));
+                self.fail(problems::arguments(e.span, message, ""))
+            }
             Ty::String | Ty::Bytes | Ty::List(..) | Ty::Map(..) | Ty::Dyn(_) => {
                 Some(Expr::new(Ty::Int, span, Kind::Call(&functions::SIZE, vec![e])))
             }

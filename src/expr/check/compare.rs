@@ -126,7 +126,7 @@ impl Checker<'_> {
         let element = match &b.ty {
             Ty::List(item, _) => (**item).clone(),
             Ty::Map(..) => Ty::String,
-            Ty::Dyn(_) => a.ty.clone(),
+            Ty::Dyn(None) => a.ty.clone(),
             other => {
                 let help = match other {
                     Ty::String => format!("write `{}.contains({})`", self.text(&b.span), self.text(&a.span)),
@@ -199,9 +199,7 @@ impl Checker<'_> {
 fn encoded(ty: &Ty) -> bool {
     match ty.solid() {
         Ty::Message(_) | Ty::Map(..) | Ty::List(..) => true,
-        Ty::Dyn(Some(union)) => {
-            matches!(union.kind(), schema::Kind::Union(all) if all.iter().any(|b| encoded(&Ty::of(&union.at(*b)))))
-        }
+        Ty::Dyn(Some(union)) => union.branches().iter().any(|branch| encoded(&Ty::of(branch))),
         _ => false,
     }
 }

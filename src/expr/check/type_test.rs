@@ -70,8 +70,7 @@ impl Checker<'_> {
 
     /// A test that no value passes.
     fn never<T>(&mut self, e: &Expr, union: &Shape, named: &Ast) -> Option<T> {
-        let schema::Kind::Union(all) = union.kind() else { return None };
-        let names: Vec<String> = all.iter().map(|b| type_name(&Ty::of(&union.at(*b)))).collect();
+        let names: Vec<String> = union.branches().iter().map(|b| type_name(&Ty::of(b))).collect();
         let message = format!("`{}` is never {}", self.text(&e.span), self.text(&named.span));
         self.fail(problems::mismatch(named.span.clone(), message, format!("it is one of {}", names.join(", "))))
     }
@@ -97,12 +96,11 @@ fn dotted(ast: &Ast) -> Option<String> {
 
 /// Which branches of a union a name means; a record by its full or its short name.
 fn branches(union: &Shape, name: &str) -> Vec<bool> {
-    let schema::Kind::Union(all) = union.kind() else { return vec![] };
-    let is = |shape: Shape| match shape.kind() {
+    let is = |branch: &Shape| match branch.kind() {
         schema::Kind::Record(r) => r.name.0 == name || r.name.short() == name,
-        _ => type_name(&Ty::of(&shape)) == name,
+        _ => type_name(&Ty::of(branch)) == name,
     };
-    all.iter().map(|b| is(union.at(*b))).collect()
+    union.branches().iter().map(is).collect()
 }
 
 /// What `type(x)` is compared with.
