@@ -32,14 +32,6 @@ pub(super) fn fits(e: &Expr, target: &Shape) -> Result<(), String> {
         ExprKind::Const(Const::Int(n)) if matches!(solid.kind(), Kind::Int) && i32::try_from(*n).is_err() => {
             return Err(format!("{n} does not fit an int of 32 bits"));
         }
-        ExprKind::Path(path) if matches!(path.leaf.kind(), Kind::Float) && matches!(solid.kind(), Kind::Float) => {
-            return Ok(());
-        }
-        ExprKind::Path(path)
-            if path.leaf.logical() == Some(Logical::Date) && solid.logical() == Some(Logical::Date) =>
-        {
-            return Ok(());
-        }
         _ => {}
     }
     type_fits(&e.ty, target)

@@ -35,11 +35,7 @@ pub(super) enum Encode {
         precision: u32,
         scale: u32,
     },
-    /// A moment as days. `floor` cuts what is finer, which only `now()` may lose.
-    Date {
-        floor: bool,
-    },
-    /// A moment in one unit, `floor` as above.
+    /// A moment in one unit. `floor` cuts what is finer, which only `now()` may lose.
     Moment {
         unit: Unit,
         floor: bool,
@@ -92,9 +88,8 @@ impl Encode {
                 let fixed = if let Kind::Fixed(f) = kind { Some(f.size) } else { None };
                 Encode::Decimal { fixed, precision, scale }
             }
-            (_, Some(Logical::Date)) => Encode::Date { floor },
-            // `fits` lets a duration through only where it is copied.
-            (_, Some(Logical::Duration)) => Encode::Unfit,
+            // `fits` lets these through only where they are copied.
+            (_, Some(Logical::Date | Logical::Duration)) => Encode::Unfit,
             (_, Some(Logical::Uuid)) => Encode::Uuid,
             (Kind::Null, _) => Encode::Null,
             (Kind::Boolean, _) => Encode::Boolean,
@@ -190,12 +185,6 @@ impl Encode {
                 Some(index) => write::index(out, index),
                 None => return Err(fault("bad-conversion", format!("enum {name} has no symbol '{s}'"))),
             },
-            (Encode::Date { floor }, Val::Timestamp(t)) => {
-                if t.rem_euclid(DAY) != 0 && !floor {
-                    return Err(finer(t, "a date"));
-                }
-                write::long(out, t.div_euclid(DAY));
-            }
             (Encode::Moment { unit, floor, name }, Val::Timestamp(t) | Val::Local(t)) => {
                 let past = || fault("overflow", format!("{} is past what {name} holds", timestamp_text(t)));
                 let n = unit.of_micros(t).ok_or_else(past)?;
