@@ -3,7 +3,7 @@
 //! Only as much is read as a path needs; decoding finds what else is wrong. Scalars become values at once, arrays and
 //! objects stay text.
 
-use super::value::{Res, Val, fault};
+use super::value::{Res, Val, bounded_list, fault};
 use bumpalo::{Bump, collections::Vec as List};
 
 /// Deeper arrays and objects are refused, here as when they are decoded.
@@ -35,24 +35,45 @@ pub(super) fn at<'r>(arena: &'r Bump, json: &'r [u8], path: &[Step]) -> Res<Opti
 /// An array's elements, or an object's keys.
 pub(super) fn elements<'r>(arena: &'r Bump, json: &'r str) -> Res<&'r [Val<'r>]> {
     let mut list = List::new_in(arena);
+    walk(json, |text| {
+        list.push(value(arena, text)?);
+        bounded_list(list.len())
+    })?;
+    Ok(list.into_bump_slice())
+}
+
+/// Whether an array's elements are these values.
+pub(super) fn is_list(json: &str, list: &[Val<'_>]) -> bool {
+    let arena = Bump::new();
+    json.starts_with('[') && elements(&arena, json).is_ok_and(|items| Val::List(items).same(Val::List(list)))
+}
+
+/// How many there are, without a value of any.
+pub(super) fn size(json: &str) -> Res<usize> {
+    let mut count = 0;
+    walk(json, |_| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// Shows the text of each element of an array, or of each key of an object.
+fn walk<'j>(json: &'j str, mut each: impl FnMut(&'j [u8]) -> Res<()>) -> Res<()> {
     let mut cursor = Cursor { json: json.as_bytes(), at: 0 };
+    let mut first = true;
     if cursor.open(b'{')? {
-        while cursor.more(b'}', list.is_empty())? {
-            list.push(value(arena, cursor.take()?)?);
+        while cursor.more(b'}', std::mem::take(&mut first))? {
+            each(cursor.take()?)?;
             cursor.expect(b':')?;
             cursor.take()?;
         }
     } else if cursor.open(b'[')? {
-        while cursor.more(b']', list.is_empty())? {
-            list.push(value(arena, cursor.take()?)?);
+        while cursor.more(b']', std::mem::take(&mut first))? {
+            each(cursor.take()?)?;
         }
     }
-    Ok(list.into_bump_slice())
-}
-
-pub(super) fn size(json: &str) -> Res<usize> {
-    let arena = Bump::new();
-    elements(&arena, json).map(<[_]>::len)
+    Ok(())
 }
 
 #[cold]

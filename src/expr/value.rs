@@ -1,10 +1,11 @@
 //! Values while an expression runs, and the frame it runs in.
 
-use super::{Fault, Scope};
+use super::{Fault, Scope, json};
 use crate::{
     codec::{Decimal, read::Flaw},
     record::Header,
 };
+use bumpalo::Bump;
 
 /// A fault is rare and large: boxed, so that results stay in registers.
 pub(super) type Res<T> = Result<T, Box<Fault>>;
@@ -124,6 +125,10 @@ impl<'r> Val<'r> {
             (Val::Bool(a), Val::Bool(b)) => a == b,
             (Val::Bytes(a), Val::Bytes(b)) => a == b,
             (Val::List(a), Val::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(*b)),
+            (Val::Json(json), Val::List(list)) | (Val::List(list), Val::Json(json)) => json::is_list(json, list),
+            (Val::Json(a), Val::Json(b)) if b.starts_with('[') => {
+                json::elements(&Bump::new(), b).is_ok_and(|list| json::is_list(a, list))
+            }
             (a, b) => a.order(b).is_some_and(|o| o.is_eq()),
         }
     }

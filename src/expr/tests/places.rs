@@ -210,7 +210,8 @@ fn slots_that_were_not_filled_are_a_fault_and_not_a_panic() {
 #[test]
 fn raw_predicates_look_into_json_without_decoding_it() {
     let json = r#"{"event_type": "view", "n": 3, "x": 1.5, "none": null, "flag": true, "esc": "a\"b\u00e9",
-        "a": {"b": {"c": "deep"}}, "items": [{"sku": "A"}, {"sku": "B"}], "event-id": "e"}"#;
+        "a": {"b": {"c": "deep"}}, "items": [{"sku": "A"}, {"sku": "B"}], "event-id": "e",
+        "tags": ["a", "b"], "grid": [[1, 2], []]}"#;
     for (source, want) in [
         ("value.event_type != 'heartbeat'", "true"),
         ("value.n > 2 && value.n < 3.5 && value.x == 1.5", "true"),
@@ -221,6 +222,12 @@ fn raw_predicates_look_into_json_without_decoding_it() {
         ("value['event-id'] == 'e' && value.items[1].sku == 'B'", "true"),
         ("value.items.exists(i, i.sku == 'A') && size(value.items) == 2", "true"),
         ("value.items.map(i, i.sku) == ['A', 'B']", "true"),
+        (
+            "value.tags == ['a', 'b'] && ['a', 'b'] == value.tags && value.tags != ['a'] && value.tags == value.tags",
+            "true",
+        ),
+        ("value.grid == [[1, 2], []] && value.grid != [[1], []] && [[1, 2], []] == value.grid", "true"),
+        ("value.a == ['b'] || value.n == [3] || value.a == 'b'", "false"),
         ("value.esc == 'a\"bé'", "true"),
         ("value.flag", "true"),
         ("value.event_type", "bad-conversion: `value.event_type`: expected a bool, found a string"),
