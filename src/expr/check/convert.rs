@@ -4,6 +4,7 @@ use super::Checker;
 use crate::{
     codec::Decimal,
     expr::{
+        fits,
         tree::{Const, Expr, Kind},
         types::Ty,
     },
@@ -31,6 +32,13 @@ impl Checker<'_> {
                 let one = s.as_ref().zip(t.as_ref()).is_some_and(|(s, t)| s.same_place(t));
                 Some(Ty::List(Box::new(self.common(a, b)?), s.clone().filter(|_| one)))
             }
+            // These stay as they are encoded, and nothing makes the bytes of one the other's.
+            (Ty::Map(_, s), Ty::Map(_, t)) => match (s, t) {
+                (Some(s), Some(t)) => fits::alike(s, t).then(|| a.clone()),
+                (None, None) => Some(a.clone()),
+                _ => None,
+            },
+            (Ty::Message(s), Ty::Message(t)) => fits::alike(s, t).then(|| a.clone()),
             (a, b) => a.same(b).then(|| a.clone()),
         }
     }

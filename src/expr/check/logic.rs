@@ -93,7 +93,11 @@ impl Checker<'_> {
         let (cond, yes, no) = (cond?, yes?, no?);
         let Some(ty) = self.common(&yes.ty, &no.ty) else {
             let message = format!("the branches of `?:` have different types: {} and {}", yes.ty, no.ty);
-            return self.fail(problems::mismatch(span, message, "convert one of them"));
+            let help = match yes.ty.same(&no.ty) {
+                true => "their schemas differ, so their bytes do",
+                false => "convert one of them",
+            };
+            return self.fail(problems::mismatch(span, message, help));
         };
         let parts = [cond, self.coerce(yes, &ty), self.coerce(no, &ty)];
         Some(Expr::new(ty, span, Kind::Choose(Box::new(parts))))
