@@ -56,7 +56,10 @@ impl Checker<'_> {
             (Sub, Timestamp, Timestamp) | (Sub, Local, Local) => Duration,
             (Add, String, String) => String,
             (Add, Bytes, Bytes) => Bytes,
-            (Add, Ty::List(a, _), Ty::List(b, _)) => Ty::List(Box::new(self.common(a, b)?), None),
+            (Add, Ty::List(..), Ty::List(..)) => match self.common(a, b)? {
+                Ty::List(item, _) => Ty::List(item, None),
+                other => other,
+            },
             (Rem | Mul | Div, _, _) | (Add | Sub, _, _) => return None,
             _ => return None,
         })

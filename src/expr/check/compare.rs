@@ -36,15 +36,16 @@ impl Checker<'_> {
         }
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
         let (a, b) = (a?, b?);
+        let (of_a, of_b, lists) = match (&a.ty, &b.ty) {
+            (Ty::List(of_a, _), Ty::List(of_b, _)) => (&**of_a, &**of_b, true),
+            (a, b) => (a, b, false),
+        };
         let dynamic = |ty: &Ty| ty.is_dyn() || matches!(ty, Ty::List(item, None) if item.is_dyn());
-        if dynamic(&a.ty) || dynamic(&b.ty) {
-            let (of_a, of_b) = match (&a.ty, &b.ty) {
-                (Ty::List(of_a, _), Ty::List(of_b, _)) => (&**of_a, &**of_b),
-                both => both,
-            };
-            if encoded(of_a) && encoded(of_b) {
-                return self.not_compared(op, &a.ty, span);
-            }
+        let dynamic = dynamic(&a.ty) || dynamic(&b.ty);
+        if (lists || dynamic) && encoded(of_a) && encoded(of_b) {
+            return self.not_compared(op, &a.ty, span);
+        }
+        if dynamic {
             return Some(Expr::new(Ty::Bool, span, Kind::Compare(op, Box::new(a), Box::new(b))));
         }
         let Some(common) = self.common(&a.ty, &b.ty) else {

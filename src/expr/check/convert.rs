@@ -30,7 +30,12 @@ impl Checker<'_> {
             (Ty::Int, d @ Ty::Decimal { .. }) | (d @ Ty::Decimal { .. }, Ty::Int) => self.common(&int_as_decimal(), d),
             (Ty::List(a, s), Ty::List(b, t)) => {
                 let one = s.as_ref().zip(t.as_ref()).is_some_and(|(s, t)| s.same_place(t));
-                Some(Ty::List(Box::new(self.common(a, b)?), s.clone().filter(|_| one)))
+                let item = self.common(a, b)?;
+                // Lists inside stay as they are encoded: no conversion makes values of them.
+                let lost =
+                    |from: &Ty| matches!((from.solid(), item.solid()), (Ty::List(_, Some(_)), Ty::List(_, None)));
+                let kept = !lost(a) && !lost(b);
+                kept.then(|| Ty::List(Box::new(item), s.clone().filter(|_| one)))
             }
             // These stay as they are encoded, and nothing makes the bytes of one the other's.
             (Ty::Map(_, s), Ty::Map(_, t)) => match (s, t) {

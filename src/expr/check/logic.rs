@@ -94,7 +94,7 @@ impl Checker<'_> {
         let Some(ty) = self.common(&yes.ty, &no.ty) else {
             let message = format!("the branches of `?:` have different types: {} and {}", yes.ty, no.ty);
             let help = match yes.ty.same(&no.ty) {
-                true => "their schemas differ, so their bytes do",
+                true => "they are encoded differently, and neither is converted",
                 false => "convert one of them",
             };
             return self.fail(problems::mismatch(span, message, help));
