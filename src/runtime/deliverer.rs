@@ -5,15 +5,35 @@
 use super::breaker::Breaker;
 use crate::{
     destination::{Begin, Destination, Tally, Ticket, TopicInfos, Work},
-    failure::Setback,
+    failure::{Cause, Setback},
     record::{Partition, Positions},
     route::{Program, Writer},
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// How long without an order until the destination is tended.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Grows whenever everything under way is thrown away: the worker moves it on, and its deliverer looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Attempt(Arc<AtomicU64>);
+
+impl Attempt {
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub fn next(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
 
 /// Work for the deliverer, of one attempt of the worker's: orders of an earlier attempt are skipped.
 #[derive(Debug)]
@@ -96,6 +116,8 @@ pub struct Deliverer {
     pub reports: Sender<Report>,
     /// Ends the worker's wait for records.
     pub wake: Box<dyn Fn() + Send>,
+    /// The worker's attempt at this moment.
+    pub current: Attempt,
     /// The newest attempt that an order has named; a failed one's other orders are skipped.
     pub attempt: u64,
     pub failed: bool,
@@ -107,6 +129,10 @@ impl Deliverer {
         loop {
             let task = match orders.recv_timeout(IDLE) {
                 Ok(Order { attempt, what }) => {
+                    // What it would have done is not wanted any more; an abort always is.
+                    if attempt != self.current.now() && !matches!(what, Task::Abort) {
+                        continue;
+                    }
                     if attempt != self.attempt {
                         self.attempt = attempt;
                         self.failed = false;
@@ -134,6 +160,14 @@ impl Deliverer {
                 self.fail(setback);
             }
         }
+    }
+
+    /// Whether the worker waits for what is under way. It may have let go partitions that others hold by now.
+    fn wanted(current: &Attempt, attempt: u64) -> Result<(), Setback> {
+        if current.now() == attempt {
+            return Ok(());
+        }
+        Err(Setback::retry(Cause::Fenced, "the worker has gone on without this order"))
     }
 
     fn fail(&mut self, setback: Setback) {
@@ -176,9 +210,14 @@ impl Deliverer {
         if self.until_caught_up && self.goal.is_none() {
             self.goal = Some(self.opener.ends(&topics)?);
         }
-        let opener = &mut self.opener;
+        let (opener, current, attempt) = (&mut self.opener, &self.current, self.attempt);
+        Deliverer::wanted(current, attempt)?;
         let destination = self.destination.as_mut().expect("opened above");
-        destination.claim(partitions, &topics, &mut |absent, why| opener.start(absent, why))
+        destination.claim(partitions, &topics, &mut |absent, why| {
+            let begins = opener.start(absent, why)?;
+            // The answer may have taken its time, and what it says is stored next.
+            Deliverer::wanted(current, attempt).map(|()| begins)
+        })
     }
 
     /// The first partition that nobody has brought to its goal. A position behind the end of its topic is not one that
@@ -200,6 +239,7 @@ impl Deliverer {
     fn commit(&mut self, ticket: Ticket) -> Result<Committed, Setback> {
         let began = Instant::now();
         let tally = self.opened().settle()?;
+        Deliverer::wanted(&self.current, self.attempt)?;
         let counts = tally.total();
         if let Err(tripped) = self.breaker.judge(counts, began) {
             // Where it cannot be remembered, the environment's setback comes first: the records are read and judged again.
@@ -214,5 +254,130 @@ impl Deliverer {
 
     fn opened(&mut self) -> &mut dyn Destination {
         self.destination.as_deref_mut().expect("writes and commits follow a claim, which opens the destination")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::Start;
+    use std::sync::Mutex;
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    /// Tells what it is asked to do. While it settles, and while a start is looked for, the worker may go on without it.
+    struct Slow {
+        log: Log,
+        overtaken: Option<Attempt>,
+    }
+
+    impl Slow {
+        fn tell(&self, what: &'static str) {
+            self.log.lock().unwrap().push(what);
+        }
+
+        fn wait(&self) {
+            if let Some(attempt) = &self.overtaken {
+                attempt.next();
+            }
+        }
+    }
+
+    impl Destination for Slow {
+        fn claim(&mut self, p: &[Partition], _: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
+            self.tell("claim");
+            let begins = start(p, Begin::NewGroup)?;
+            self.tell("store");
+            Ok(begins)
+        }
+        fn stored(&mut self, _: &[Partition], _: &TopicInfos) -> Result<Positions, Setback> {
+            Ok(Positions::new())
+        }
+        fn write(&mut self, _: Work) -> Result<(), Setback> {
+            Ok(())
+        }
+        fn settle(&mut self) -> Result<Tally, Setback> {
+            self.tell("settle");
+            self.wait();
+            Ok(Tally::default())
+        }
+        fn commit(&mut self, _: Ticket) -> Result<(), Setback> {
+            self.tell("commit");
+            Ok(())
+        }
+        fn trip(&mut self) -> Result<(), Setback> {
+            Ok(())
+        }
+        fn abort(&mut self) -> Result<(), Setback> {
+            self.tell("abort");
+            Ok(())
+        }
+    }
+
+    impl Opener for Slow {
+        fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
+            Err(Setback::retry(Cause::Broker, "it is open"))
+        }
+        fn start(&mut self, _: &[Partition], _: Begin) -> Result<Positions, Setback> {
+            self.wait();
+            Ok(Positions::new())
+        }
+        fn topics(&mut self) -> Result<TopicInfos, Setback> {
+            Ok(TopicInfos::new())
+        }
+        fn ends(&mut self, _: &TopicInfos) -> Result<Positions, Setback> {
+            Ok(Positions::new())
+        }
+    }
+
+    fn claim() -> Task {
+        Task::Claim(Vec::new())
+    }
+
+    fn commit() -> Task {
+        Task::Commit(Ticket { positions: Positions::new(), group: None })
+    }
+
+    /// What the destination is asked to do by these orders, the worker being at its attempt 1.
+    fn carried_out(slow: bool, given: Vec<(u64, Task)>) -> Vec<&'static str> {
+        let (log, current) = (Log::default(), Attempt::default());
+        current.next();
+        let slow = || Slow { log: log.clone(), overtaken: slow.then(|| current.clone()) };
+        let (orders, orders_in) = crossbeam_channel::unbounded();
+        let (reports, _reports) = crossbeam_channel::unbounded();
+        for (attempt, what) in given {
+            orders.send(Order { attempt, what }).unwrap();
+        }
+        drop(orders);
+        let deliverer = Deliverer {
+            opener: Box::new(slow()),
+            breaker: Breaker::new("r", None),
+            destination: Some(Box::new(slow())),
+            until_caught_up: false,
+            goal: None,
+            reports,
+            wake: Box::new(|| ()),
+            current: current.clone(),
+            attempt: 0,
+            failed: false,
+        };
+        deliverer.run(&orders_in);
+        log.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn orders_of_an_earlier_attempt_are_skipped() {
+        let orders = vec![(0, claim()), (0, commit()), (0, Task::Abort), (1, claim()), (1, commit())];
+        assert_eq!(carried_out(false, orders), ["abort", "claim", "store", "settle", "commit"]);
+    }
+
+    #[test]
+    fn a_commit_that_is_overtaken_while_it_settles_stores_nothing() {
+        assert_eq!(carried_out(true, vec![(1, commit()), (1, commit())]), ["settle"]);
+    }
+
+    #[test]
+    fn a_start_that_is_found_after_the_worker_has_gone_on_is_not_stored() {
+        assert_eq!(carried_out(true, vec![(1, claim())]), ["claim"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What a worker has in hand: read, processed, offered, and what is to be told of it once it is committed.
 
+use super::deliverer::Attempt;
 use crate::{
     destination::Work,
     failure::Setback,
@@ -20,8 +21,8 @@ pub struct Hand {
     /// Whether the deliverer is asked if the group has caught up; and when to ask again.
     pub comparing: bool,
     pub compare_at: Option<Instant>,
-    /// Grows whenever everything under way is thrown away; orders and reports of an earlier one are stale.
-    pub attempt: u64,
+    /// Orders and reports of an earlier one are stale.
+    pub attempt: Attempt,
     /// Where the batches offered since the last commit end.
     pub offered: Positions,
     pub notes: Notes,

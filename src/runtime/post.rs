@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long what the deliverer is in the middle of may go on once its worker has left. Left behind, it does not commit.
+/// How long what the deliverer is in the middle of may go on once its worker has left. Left behind, it begins no commit.
 const LEAVE: Duration = Duration::from_secs(1);
 
 pub struct Post {
@@ -67,6 +67,7 @@ impl Post {
             grace: setting.plan.registry.as_ref().map_or(Duration::ZERO, |r| r.unknown_id_grace),
         };
         let consumer = source.consumer();
+        let hand = Hand::default();
         let opener =
             RouteOpener::new(setting.clone(), route.clone(), self.number, source.consumer(), telemetry.route().clone());
         let deliverer = Deliverer {
@@ -77,6 +78,7 @@ impl Post {
             goal: None,
             reports,
             wake: Box::new(move || consumer.wake()),
+            current: hand.attempt.clone(),
             attempt: 0,
             failed: false,
         };
@@ -93,7 +95,7 @@ impl Post {
             until_caught_up: setting.until_caught_up,
             notices: self.notices.clone(),
             index: self.index,
-            hand: Hand::default(),
+            hand,
         };
         Ok(Crew { worker, deliverer, orders: orders_in })
     }

@@ -163,7 +163,7 @@ impl Worker {
                 self.hand.held = Some(batch);
                 self.hand.fetching = true;
                 let patience = wants.schema_ids.iter().any(|id| !self.hand.graced.contains(id));
-                self.fetch.start(self.hand.attempt, wants, patience);
+                self.fetch.start(self.hand.attempt.now(), wants, patience);
                 self.tell_held();
             }
             Ok(mut outcomes) => {
@@ -226,7 +226,7 @@ impl Worker {
             self.program = Some(*program);
             return;
         }
-        if report.attempt != self.hand.attempt {
+        if report.attempt != self.hand.attempt.now() {
             return;
         }
         match report.what {
@@ -299,7 +299,8 @@ impl Worker {
         let still = !self.flow.flowing() && !self.hand.committed.is_empty();
         if still && self.hand.lag_at.is_none_or(|at| at <= Instant::now()) && self.source.trouble().is_none() {
             self.hand.lag_at = Some(Instant::now() + LAG);
-            self.fetch.ends(self.hand.attempt, self.source.consumer(), self.hand.committed.keys().cloned().collect());
+            let partitions = self.hand.committed.keys().cloned().collect();
+            self.fetch.ends(self.hand.attempt.now(), self.source.consumer(), partitions);
         }
     }
 
@@ -370,7 +371,7 @@ impl Worker {
             }
             Action::Pause => self.source.pause(),
             Action::Abort => {
-                self.hand.attempt += 1;
+                self.hand.attempt.next();
                 self.hand.offered.clear();
                 self.hand.notes = Notes::default();
                 self.hand.committing = Notes::default();
@@ -379,7 +380,7 @@ impl Worker {
                 self.order(Task::Abort);
             }
             Action::Claim(partitions) => {
-                self.hand.attempt += 1;
+                self.hand.attempt.next();
                 self.hand.offered.clear();
                 self.order(Task::Claim(partitions));
             }
@@ -407,7 +408,7 @@ impl Worker {
     }
 
     fn order(&self, what: Task) {
-        let sent = self.orders.send(Order { attempt: self.hand.attempt, what });
+        let sent = self.orders.send(Order { attempt: self.hand.attempt.now(), what });
         sent.expect("the deliverer listens until its worker hangs up, unless it has panicked");
     }
 }

@@ -6,13 +6,20 @@ use crate::{
 };
 use pointsman::{
     config::{Delivery, Dlq, Format, KeyFormat, OnPositionLost, Otherwise, Retry, Route, Start},
+    destination::{
+        Destination,
+        topic::{DeadLetters, Facts, Letters, Terms, Topics},
+    },
     failure::Remedy,
-    kafka::{At, Producer, Reports},
+    kafka::{At, Consumer, Producer, Reports},
     record::{Partition, Positions},
     source::{self, Event, Source},
     telemetry::Telemetry,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 fn route(topic: &str, on_position_lost: OnPositionLost) -> Route {
     Route {
@@ -175,4 +182,26 @@ fn a_topic_that_is_made_anew_is_noticed() {
     next_event(&mut source);
     assert_ne!(id(), old);
     source.close();
+}
+
+/// A worker asks where partitions begin, and waits for the answer; meanwhile another one gets them, and goes on.
+#[test]
+fn a_position_that_came_in_between_is_not_put_back_to_the_start() {
+    let (topic, group) = (unique("between"), unique("group"));
+    create_topic(&topic, 2, &[]);
+    let consumer = Arc::new(Consumer::new(&settings("range"), &group, "0").unwrap());
+    let producer = Producer::idempotent(&settings("range"), Reports::Refusals).unwrap();
+    let letters = Letters { route: "r".into(), group, cases: Vec::new(), dead: DeadLetters::Discard, apart: None };
+    let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new() };
+    let mut topics = Topics::new(consumer.clone(), producer, Delivery::AtLeastOnce, letters, Facts::new(), terms);
+    let both = [Partition::new(&topic, 0), Partition::new(&topic, 1)];
+    let expected = Positions::from([(both[0].clone(), 5), (both[1].clone(), 0)]);
+    let infos = ask(|cluster| cluster.topics(&[&topic])).unwrap();
+    let claimed = topics.claim(&both, &infos, &mut |absent, _| {
+        consumer.commit(&Positions::from([(both[0].clone(), 5)]), &Default::default()).unwrap();
+        Ok(absent.iter().map(|p| (p.clone(), 0)).collect())
+    });
+    assert_eq!(claimed.unwrap(), expected);
+    let stored = consumer.committed(&both, PATIENCE).unwrap();
+    assert_eq!(stored.into_iter().map(|(p, c)| (p, c.offset)).collect::<Positions>(), expected);
 }

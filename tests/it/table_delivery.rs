@@ -30,6 +30,7 @@ on_both! {
     a_record_that_no_case_took_is_kept_apart
     names_with_quotes_and_spaces_work
     a_topic_that_was_made_again_stops_its_route
+    a_topic_that_was_made_again_begins_once
     nothing_moves_but_a_gap
     rows_whose_keys_stand_are_replaced_among_new_ones
     rows_that_find_one_row_by_different_keys_keep_their_order
@@ -265,6 +266,27 @@ fn a_topic_that_was_made_again_stops_its_route(db: Db) {
         Positions::from([(t(0), 0)])
     );
     assert_eq!(db.texts("SELECT topic_id FROM pointsman_positions"), ["another-id"]);
+}
+
+/// A claim waits for an answer; meanwhile another worker has claimed the partition, and goes on in the new topic.
+fn a_topic_that_was_made_again_begins_once(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut old = db.open(&targets);
+    claim(&mut old).unwrap();
+    Batch::default().at(41).row(0, &[V::Int(1), text("one")]).deliver(&mut old, &targets).unwrap();
+    let mut context = route();
+    context.on_position_lost = OnPositionLost::Earliest;
+    let open = || open(&db.config, context.clone(), &targets).unwrap();
+    let (mut late, mut next) = (open(), open());
+    let claimed = late.claim(&[t(0), t(1)], &topics("another-id"), &mut |new, _| {
+        next.claim(&[t(0)], &topics("another-id"), &mut |_, _| unreachable!()).unwrap();
+        Batch::default().at(0).row(0, &[V::Int(2), text("two")]).deliver(&mut next, &targets).unwrap();
+        Ok(new.iter().map(|p| (p.clone(), 0)).collect())
+    });
+    assert_eq!(claimed.unwrap(), Positions::from([(t(0), 1), (t(1), 0)]));
+    let sql = "SELECT CAST(next_offset AS TEXT) FROM pointsman_positions WHERE \"partition\" = 0";
+    assert_eq!(db.texts(sql), ["1"]);
 }
 
 /// Control records and compaction move a position without a record.

@@ -283,7 +283,7 @@ impl Tables {
         let missing = partitions.iter().filter(|p| !stored.contains_key(p)).cloned();
         let starts = starts(missing, &stored, topics, start)?;
         let claimed = session.begin().and_then(|()| {
-            positions::restart(session, &self.owner, &remade)?;
+            positions::restart(session, &self.owner, &remade, topics)?;
             let held = positions::claim(session, &self.owner, partitions, &starts, topics)?;
             session.commit().map(|()| held)
         });

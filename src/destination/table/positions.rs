@@ -81,7 +81,7 @@ pub(super) fn claim(
     starts: &Positions,
     topics: &TopicInfos,
 ) -> Result<BTreeMap<Partition, Held>, Refusal> {
-    let id = |p: &Partition| Value::Text(topics.get(&*p.topic).and_then(|info| info.id.clone()).unwrap_or_default());
+    let id = |p: &Partition| topic_id(p, topics);
     let starts: Vec<_> = starts.iter().collect();
     for chunk in starts.chunks(CHUNK) {
         let (list, values) =
@@ -132,13 +132,18 @@ pub(super) fn trip(
     Ok(())
 }
 
-/// Puts positions of topics that were made again to the beginning.
-pub(super) fn restart(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -> Result<(), Refusal> {
+/// Puts positions of topics that were made again to the beginning, unless another worker has begun there meanwhile.
+pub(super) fn restart(
+    session: &mut dyn Session,
+    owner: &Owner,
+    partitions: &[Partition],
+    topics: &TopicInfos,
+) -> Result<(), Refusal> {
     for p in partitions {
         let mut values = owner.values();
-        values.extend([Value::Text(p.topic.to_string()), Value::Int(p.id.into())]);
+        values.extend([Value::Text(p.topic.to_string()), Value::Int(p.id.into()), topic_id(p, topics)]);
         let sql = "UPDATE pointsman_positions SET next_offset = 0
-            WHERE cluster_id = $1 AND consumer_group = $2 AND topic = $3 AND partition = $4";
+            WHERE cluster_id = $1 AND consumer_group = $2 AND topic = $3 AND partition = $4 AND topic_id <> $5";
         session.execute(sql, &values)?;
     }
     Ok(())
@@ -221,6 +226,11 @@ fn listed<'a>(
         list.push(format!("({})", marks.join(", ")));
     }
     (format!("VALUES {}", list.join(", ")), values)
+}
+
+/// The id of a partition's topic, as the brokers tell it; empty where they tell none.
+fn topic_id(p: &Partition, topics: &TopicInfos) -> Value {
+    Value::Text(topics.get(&*p.topic).and_then(|info| info.id.clone()).unwrap_or_default())
 }
 
 fn partition(row: &[Value]) -> Option<Partition> {

@@ -227,13 +227,16 @@ impl Destination for Topics {
         grown.extend(lost);
         for (partitions, why) in [(new, Begin::NewGroup), (grown, Begin::NewPartitions)] {
             if !partitions.is_empty() {
-                let begins = start(&partitions, why)?;
+                let mut begins = start(&partitions, why)?;
+                // Whoever got a partition while this was looked for may have gone on in it.
+                let meanwhile = self.stored(&partitions, topics)?;
+                begins.retain(|p, _| !meanwhile.contains_key(p));
                 // Stored at once: `latest`, resolved again after a crash, would skip what came in between.
                 self.consumer.commit(&begins, &self.notes)?;
                 if why == Begin::NewGroup {
                     self.tell(&begins);
                 }
-                positions.extend(begins);
+                positions.extend(begins.into_iter().chain(meanwhile));
             }
         }
         Ok(positions)
