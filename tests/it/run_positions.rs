@@ -5,7 +5,7 @@ use crate::harness::{
     unique, wait_until,
 };
 use crate::kafka_records::{PATIENCE, settings};
-use pointsman::record::Partition;
+use pointsman::{kafka::Consumer, record::Partition};
 use std::{collections::BTreeMap, time::Duration};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"at","fields":[{"name":"id","type":"long"}]}"#;
@@ -168,6 +168,19 @@ fn lost(app: &str, keys: &str) -> Project {
     .file("schemas/event.avsc", SCHEMA)
 }
 
+/// Deletes what the group has stored, and stores it again in these partitions alone.
+fn keep_positions(app: &str, partitions: std::ops::Range<i32>) {
+    let kept: Vec<Partition> = partitions.map(|id| Partition::new(&format!("{app}_in"), id)).collect();
+    let consumer = Consumer::new(&settings("range"), app, "0").unwrap();
+    let stored = consumer.committed(&kept, PATIENCE).unwrap();
+    assert_eq!(stored.len(), kept.len());
+    delete_group(app);
+    for (partition, stored) in stored {
+        let notes = BTreeMap::from([(partition.topic.to_string(), stored.note.unwrap())]);
+        consumer.commit(&[(partition, stored.offset)].into(), &notes).unwrap();
+    }
+}
+
 fn begins_anew(stderr: &str) -> bool {
     stderr.contains("partitions begin anew") && stderr.contains("\"count\":2")
 }
@@ -187,18 +200,30 @@ fn a_group_without_any_position_says_where_it_begins() {
 fn a_single_lost_position_is_an_alarm() {
     let app = unique("lost");
     let project = delivered(&app, "start = \"earliest\"");
-    let kept = Partition::new(&format!("{app}_in"), 0);
-    // What the group has stored in one of the partitions; then all is deleted, and stored again there alone.
-    let consumer = pointsman::kafka::Consumer::new(&settings("range"), &app, "0").unwrap();
-    let stored = consumer.committed(std::slice::from_ref(&kept), PATIENCE).unwrap();
-    let notes = BTreeMap::from([(kept.topic.to_string(), stored[&kept].note.clone().unwrap())]);
-    delete_group(&app);
-    consumer.commit(&[(kept.clone(), stored[&kept].offset)].into(), &notes).unwrap();
-    drop(consumer);
+    keep_positions(&app, 0..1);
     let alarm = project.run(&["run", "--until-caught-up"]);
     assert_eq!(alarm.code, Some(3), "{}", alarm.stderr);
     assert!(alarm.stderr.contains(&format!("group {app} has lost its position in {app}_in/1")), "{}", alarm.stderr);
     assert_eq!(read_topic(&format!("{app}_out")).len(), 3);
     lost(&app, "on_position_lost = \"earliest\"").run(&["run", "--until-caught-up"]).ok();
     assert_eq!(read_topic(&format!("{app}_out")).len(), 5, "partition 1 from its beginning");
+}
+
+#[test]
+fn a_lost_position_of_a_partition_that_came_later_is_an_alarm() {
+    let app = unique("lost");
+    let project = delivered(&app, "start = \"earliest\"");
+    grow_topic(&format!("{app}_in"), 4);
+    let at = |id: i32| crate::harness::Message {
+        partition: Some(id),
+        ..message(id.to_string(), format!(r#"{{"id":{id}}}"#))
+    };
+    produce(&format!("{app}_in"), [at(2), at(3)]);
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(read_topic(&format!("{app}_out")).len(), 5);
+    keep_positions(&app, 0..3);
+    let alarm = project.run(&["run", "--until-caught-up"]);
+    assert_eq!(alarm.code, Some(3), "{}", alarm.stderr);
+    assert!(alarm.stderr.contains(&format!("group {app} has lost its position in {app}_in/3")), "{}", alarm.stderr);
+    assert_eq!(read_topic(&format!("{app}_out")).len(), 5);
 }

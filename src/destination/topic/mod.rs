@@ -216,7 +216,7 @@ impl Destination for Topics {
             tracing::error!(route = self.letters.route, "{}: going on at the first record", alarm.message);
         }
         let note = |(name, info): (&String, &TopicInfo)| {
-            let (partitions, whole) = begun.get(name).map_or((info.partitions, false), |b| (b.partitions, b.whole));
+            let (partitions, whole) = begun.get(name).map_or((info.partitions, false), |b| b.noted);
             (name.clone(), Note { topic_id: info.id.clone(), partitions: Some(partitions), whole, tripped: None })
         };
         self.notes = topics.iter().map(note).collect();
@@ -225,20 +225,20 @@ impl Destination for Topics {
             absent.into_iter().partition(|p| begun.get(&*p.topic).is_some_and(|b| p.id >= b.partitions));
         grown.extend(remade);
         grown.extend(lost);
-        for (partitions, why) in [(new, Begin::NewGroup), (grown, Begin::NewPartitions)] {
+        let mut begins = Positions::new();
+        for (partitions, why) in [(&new, Begin::NewGroup), (&grown, Begin::NewPartitions)] {
             if !partitions.is_empty() {
-                let mut begins = start(&partitions, why)?;
-                // Whoever got a partition while this was looked for may have gone on in it.
-                let meanwhile = self.stored(&partitions, topics)?;
-                begins.retain(|p, _| !meanwhile.contains_key(p));
-                // Stored at once: `latest`, resolved again after a crash, would skip what came in between.
-                self.consumer.commit(&begins, &self.notes)?;
-                if why == Begin::NewGroup {
-                    self.tell(&begins);
-                }
-                positions.extend(begins.into_iter().chain(meanwhile));
+                begins.extend(start(partitions, why)?);
             }
         }
+        // Whoever got a partition while this was looked for may have gone on in it.
+        let meanwhile = self.stored(&[&new[..], &grown].concat(), topics)?;
+        begins.retain(|p, _| !meanwhile.contains_key(p));
+        // Stored at once: `latest`, resolved again after a crash, would skip what came in between. And together: their
+        // notes speak of all of them.
+        self.consumer.commit(&begins, &self.notes)?;
+        self.tell(&new, &begins);
+        positions.extend(begins.into_iter().chain(meanwhile));
         Ok(positions)
     }
 
@@ -340,7 +340,9 @@ impl Topics {
         absent: &[Partition],
     ) -> Result<BTreeMap<String, Begun>, Setback> {
         let of = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
-        let unsure = committed.iter().filter(|(_, c)| c.note.as_ref().is_none_or(|n| !n.whole)).map(|(p, _)| p);
+        let sure = |topic: &str, n: &Note| n.whole && n.partitions.is_some_and(|then| then >= of(topic));
+        let unsure =
+            committed.iter().filter(|(p, c)| !c.note.as_ref().is_some_and(|n| sure(&p.topic, n))).map(|(p, _)| p);
         let asked: BTreeSet<&Arc<str>> = absent.iter().chain(unsure).map(|p| &p.topic).collect();
         let others: Vec<_> =
             asked.into_iter().flat_map(|t| (0..of(t)).map(|id| Partition { topic: t.clone(), id })).collect();
@@ -352,7 +354,12 @@ impl Topics {
             let Some(note) = &c.note else { continue };
             let Some(partitions) = note.partitions else { continue };
             let begun = begun.entry(partition.topic.to_string()).or_insert(Begun { partitions, ..Begun::default() });
-            begun.partitions = begun.partitions.min(partitions);
+            begun.partitions = match (begun.was_whole, note.whole) {
+                (true, true) => begun.partitions.max(partitions),
+                (true, false) => begun.partitions,
+                (false, true) => partitions,
+                (false, false) => begun.partitions.min(partitions),
+            };
             begun.was_whole |= note.whole;
         }
         for topic in absent.iter().chain(known.keys()).map(|p| &p.topic) {
@@ -360,33 +367,39 @@ impl Topics {
             let begun = begun.entry(topic.to_string()).or_insert(now);
             // What is absent here gets its position before the next commit.
             let has = |p: Partition| known.contains_key(&p) || absent.contains(&p);
-            begun.whole =
-                begun.was_whole || (0..begun.partitions).all(|id| has(Partition { topic: topic.clone(), id }));
+            let all = |partitions: i32| (0..partitions).all(|id| has(Partition { topic: topic.clone(), id }));
+            begun.noted = match of(topic) {
+                now if all(now) => (now, true),
+                _ => (begun.partitions, begun.was_whole || all(begun.partitions)),
+            };
         }
         Ok(begun)
     }
 
     /// Says where partitions begin that have no position: the group is new to them, or the brokers have forgotten it.
-    fn tell(&self, begins: &Positions) {
-        let list: Vec<String> = begins.iter().map(|(p, offset)| format!("{p} at {offset}")).collect();
+    fn tell(&self, new: &[Partition], begins: &Positions) {
+        let list: Vec<String> = new.iter().filter_map(|p| Some(format!("{p} at {}", begins.get(p)?))).collect();
+        if list.is_empty() {
+            return;
+        }
         tracing::info!(
             route = self.letters.route,
             group = self.letters.group,
-            count = begins.len(),
+            count = list.len(),
             partitions = list.join(", "),
             "no position is stored: partitions begin anew, as the route's start says"
         );
     }
 }
 
-/// A topic when the group began with it.
+/// A topic as the group knows it: when it began with it, or when each of its partitions was last found to have a position.
 #[derive(Default)]
 struct Begun {
     partitions: i32,
     /// Whether an earlier commit says that each of them had a position.
     was_whole: bool,
-    /// Whether each of them has one now.
-    whole: bool,
+    /// The same two as they are noted from now on.
+    noted: (i32, bool),
 }
 
 /// The alarm: a partition whose neighbours say that the group had a position in it.
