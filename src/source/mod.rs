@@ -41,7 +41,7 @@ pub enum Event {
 /// Records that are ours, and where each of their partitions stands after them.
 #[derive(Debug)]
 pub struct Batch {
-    /// May be empty where only a position has moved, past control records or aborted ones.
+    /// May be empty where only a position has moved: past control records, aborted ones, or a gap.
     pub records: MessageBatch,
     pub positions: Positions,
 }
@@ -52,6 +52,8 @@ pub struct Source {
     telemetry: Arc<RouteTelemetry>,
     on_position_lost: OnPositionLost,
     progress: Progress,
+    /// Where partitions go on after a gap; the next batch hands it out, or it would never be stored if nothing comes.
+    passed_over: Positions,
     /// What reading has found and [`Source::serve`] has yet to tell.
     pending: Vec<Event>,
 }
@@ -74,6 +76,7 @@ impl Source {
             telemetry,
             on_position_lost: route.on_position_lost,
             progress: Progress::default(),
+            passed_over: Positions::new(),
             pending: Vec::new(),
         })
     }
@@ -112,10 +115,13 @@ impl Source {
     pub fn batch(&mut self, records: usize, bytes: usize, wait: Duration) -> Option<Batch> {
         let kafka::Batch { mut records, ends, gone, faults } = self.consumer.batch(records, bytes, wait);
         self.drop_strangers(&mut records);
-        let mut positions = positions_after(&records);
-        for (partition, next) in &positions {
+        let after = positions_after(&records);
+        for (partition, next) in &after {
             self.progress.advance(partition, *next);
         }
+        let mut positions = std::mem::take(&mut self.passed_over);
+        positions.retain(|p, _| self.progress.position(p).is_some());
+        positions.extend(after);
         for (partition, end) in ends {
             if self.progress.reached_end(&partition, end, Instant::now()) {
                 positions.insert(partition, end);
@@ -156,16 +162,18 @@ impl Source {
         let partitions: Vec<Partition> = positions.keys().cloned().collect();
         let cluster = self.consumer.cluster(DEADLINE);
         let (begins, ends) = (cluster.offsets(&partitions, At::Earliest)?, cluster.offsets(&partitions, At::Latest)?);
-        let mut sought = positions.clone();
+        let (mut sought, mut passed_over) = (positions.clone(), Positions::new());
         for (partition, next) in &mut sought {
             let (Some(low), Some(high)) = (begins.get(partition), ends.get(partition)) else { continue };
             if *next < *low || *next > *high {
                 *next = self.position_lost(partition, *next, *low, *high)?;
+                passed_over.insert(partition.clone(), *next);
             }
         }
         self.consumer.seek(&sought, DEADLINE)?;
         self.consumer.resume(sought.keys())?;
         self.progress.begin(&sought, &ends);
+        self.passed_over = passed_over;
         Ok(())
     }
 

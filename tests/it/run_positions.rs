@@ -1,8 +1,8 @@
 //! Where a route goes on: in a topic that has grown, and in one that was made anew.
 
 use crate::harness::{
-    Database, Project, create_topic, delete_group, delete_topic, grow_topic, head, message, produce, read_topic,
-    unique, wait_until,
+    Database, Project, create_topic, delete_group, delete_records, delete_topic, grow_topic, head, message, produce,
+    read_topic, unique, wait_until,
 };
 use crate::kafka_records::{PATIENCE, settings};
 use pointsman::{kafka::Consumer, record::Partition};
@@ -226,4 +226,26 @@ fn a_lost_position_of_a_partition_that_came_later_is_an_alarm() {
     assert_eq!(alarm.code, Some(3), "{}", alarm.stderr);
     assert!(alarm.stderr.contains(&format!("group {app} has lost its position in {app}_in/3")), "{}", alarm.stderr);
     assert_eq!(read_topic(&format!("{app}_out")).len(), 5);
+}
+
+/// Retention has taken all that was to be read.
+#[test]
+fn a_gap_up_to_the_end_is_passed_over_once() {
+    let both = Both::new("gap");
+    create_topic(&both.input, 1, &[]);
+    both.send(0, 0..3);
+    let project = both.project("on_position_lost = \"earliest\"");
+    project.run(&["run", "--until-caught-up"]).ok();
+    both.send(0, 3..8);
+    delete_records(&both.input, 0, 8);
+    for told in [2, 0] {
+        let mut run = project.spawn(&["run", "--until-caught-up"]);
+        wait_until("it has caught up", PATIENCE, || !run.runs());
+        let finished = run.wait().ok();
+        let lost = finished.stderr.lines().filter(|line| line.contains("going on after the gap"));
+        assert_eq!(lost.count(), told, "once by each route: {}", finished.stderr);
+    }
+    both.send(0, 8..9);
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(both.delivered(), ids((0..3).chain(8..9)));
 }
