@@ -6,12 +6,16 @@ use pointsman::{
     config::{Dlq, OnConflict, TableDestination},
     destination::table::{Dialect, ddl},
     failure::Remedy,
+    route::Target,
 };
+use std::sync::Arc;
 
 on_both! {
     what_cannot_work_is_refused_with_the_sql_that_makes_it
     the_derived_table_takes_every_type
     a_dead_letter_table_of_another_shape_is_refused
+    a_dead_letter_table_with_a_column_that_nothing_fills_is_refused
+    a_dead_letter_table_that_refuses_a_letter_stands_its_route
     a_key_for_which_different_texts_are_equal_is_refused
 }
 
@@ -198,6 +202,51 @@ fn a_dead_letter_table_of_another_shape_is_refused(db: Db) {
     context.dlq = Dlq::Table { database: "other".into(), table: name("letters") };
     let Err(setback) = db.try_open(context, &ids()) else { panic!("one transaction has one database") };
     assert!(setback.message.contains("`other`"), "{setback}");
+}
+
+/// A user's own table of dead letters, with more columns or constraints, and a route that writes to it.
+fn own_letters(db: &Db, more: &str) -> Arc<[Target]> {
+    let (time, bytes, json) = (db.pick("TIMESTAMPTZ", "TEXT"), db.pick("BYTEA", "BLOB"), db.pick("JSONB", "TEXT"));
+    db.execute(&format!(
+        "DROP TABLE IF EXISTS letters; DROP TABLE IF EXISTS orders;
+        CREATE TABLE letters (route TEXT, \"case\" TEXT, topic TEXT, \"partition\" INTEGER, \"offset\" BIGINT,
+            \"timestamp\" {time}, stage TEXT, code TEXT, message TEXT, field TEXT, schema_id BIGINT, failed_at {time},
+            version TEXT, attempts BIGINT, \"key\" {bytes}, \"value\" {bytes}, headers {json}, {more});
+        CREATE TABLE orders (id BIGINT PRIMARY KEY)"
+    ));
+    targets([destination("orders", &["id"], &[("id", "\"long\"")])])
+}
+
+fn a_dead_letter_table_with_a_column_that_nothing_fills_is_refused(db: Db) {
+    let targets = own_letters(&db, "owner TEXT NOT NULL");
+    let Err(setback) = db.try_open(route(), &targets) else { panic!("it would refuse every letter") };
+    assert_eq!(setback.remedy, Remedy::Stand);
+    assert!(setback.message.contains("table `letters`") && setback.message.contains("column `owner`"), "{setback}");
+    assert!(setback.message.contains("give it a default"), "{setback}");
+    let id = db.pick("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY");
+    let filled = own_letters(&db, &format!("id {id}, owner TEXT NOT NULL DEFAULT 'us', note TEXT"));
+    let mut tables = db.open(&filled);
+    claim(&mut tables).unwrap();
+    Batch::default().dead().deliver(&mut tables, &filled).unwrap();
+    assert_eq!(db.texts("SELECT owner FROM letters"), ["us"]);
+}
+
+fn a_dead_letter_table_that_refuses_a_letter_stands_its_route(db: Db) {
+    let trigger = db.pick(
+        "CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN RAISE 'not this one'; END $$ LANGUAGE plpgsql;
+        CREATE TRIGGER no BEFORE INSERT ON letters FOR EACH ROW EXECUTE FUNCTION no()",
+        "CREATE TRIGGER no BEFORE INSERT ON letters BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    );
+    for (more, then) in [("CHECK (code <> 'truncated')", "SELECT 1"), ("note TEXT", trigger)] {
+        let targets = own_letters(&db, more);
+        db.execute(then);
+        let mut tables = db.open(&targets);
+        claim(&mut tables).unwrap();
+        let setback = Batch::default().dead().deliver(&mut tables, &targets).unwrap_err();
+        assert_eq!(setback.remedy, Remedy::Stand, "{more}: {setback}");
+        assert!(setback.message.contains("dead-letter table `letters`"), "{more}: {setback}");
+        assert!(setback.help.contains("CREATE TABLE"), "{more}: {setback}");
+    }
 }
 
 /// Folding compares bytes: it would put such rows in the wrong order.

@@ -43,17 +43,21 @@ pub(super) fn check(
             return Err(stand(database, message, &alter(dialect, destination, &column.name, shape)));
         }
     }
-    unfilled(database, destination, live)?;
+    filled(database, destination, live)?;
     comparable(dialect, destination)?;
     key_index(database, destination, live)
 }
 
-/// A column that nothing fills and that takes no NULL would refuse every row.
-fn unfilled(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
-    let written = |name: &str| destination.columns.iter().any(|c| c.name == name);
+/// A column that nothing fills and that takes no NULL: it would refuse every row.
+pub(super) fn unfilled(live: &LiveTable, written: impl Fn(&str) -> bool) -> Option<&str> {
     let lacking = live.columns.iter().find(|c| c.not_null && !c.has_default && !c.generated && !written(&c.name));
-    let Some(column) = lacking else { return Ok(()) };
-    let (table, name) = (&destination.table, &column.name);
+    lacking.map(|c| &*c.name)
+}
+
+fn filled(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
+    let written = |name: &str| destination.columns.iter().any(|c| c.name == name);
+    let Some(name) = unfilled(live, written) else { return Ok(()) };
+    let table = &destination.table;
     let message = format!(
         "column `{name}` of table `{table}` in {} is NOT NULL without a default, and the route does not fill it",
         place(database)

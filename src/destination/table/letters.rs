@@ -6,6 +6,7 @@ use super::{
     live::{Dialect, LiveTable},
     outbox,
     positions::Owner,
+    refusals::{Class, Refusal},
     session::{Appended, Session},
     shape::Shape,
     statements::quote_table,
@@ -90,19 +91,40 @@ fn table(session: &mut dyn Session, name: &TableName, at: &str) -> Result<Append
 /// A live table as one of dead letters.
 ///
 /// # Errors
-/// It lacks a column, or has one that does not take what letters hold.
+/// It lacks a column, or has one that does not take what letters hold, or one that nothing fills.
 pub(super) fn columns(dialect: Dialect, name: &TableName, at: &str, live: &LiveTable) -> Result<Appended, Setback> {
+    let wrong = |column: &str, why: &str| {
+        let message = format!("table `{name}` of {at} cannot take dead letters: column `{column}` {why}");
+        let help = format!("name another table, or let Pointsman make it:\n{}", create(dialect, name));
+        Setback::stand(Cause::Database, message, help)
+    };
     let columns = COLUMNS.iter().map(|(column, shape)| {
-        let wrong = |why: String| {
-            let message = format!("table `{name}` of {at} cannot take dead letters: column `{column}` {why}");
-            let help = format!("name another table, or let Pointsman make it:\n{}", create(dialect, name));
-            Setback::stand(Cause::Database, message, help)
-        };
-        let found = live.columns.iter().find(|c| c.name == *column).ok_or_else(|| wrong("is missing".to_owned()))?;
-        super::check::fits(*shape, found).map_err(|why| wrong(format!("is {}: {why}", found.type_name)))?;
+        let found = live.columns.iter().find(|c| c.name == *column).ok_or_else(|| wrong(column, "is missing"))?;
+        super::check::fits(*shape, found).map_err(|why| wrong(column, &format!("is {}: {why}", found.type_name)))?;
         Ok(found.clone())
     });
-    Ok(Appended { name: name.clone(), columns: columns.collect::<Result<_, Setback>>()? })
+    let columns = columns.collect::<Result<_, Setback>>()?;
+    if let Some(column) = super::check::unfilled(live, |name| COLUMNS.iter().any(|(column, _)| *column == name)) {
+        let why = "is NOT NULL, and no letter fills it: give it a default";
+        return Err(wrong(column, why));
+    }
+    Ok(Appended { name: name.clone(), columns })
+}
+
+/// A letter must fit its table: nothing can be done about one that does not but by a person. The environment's refusals are
+/// waited for; so is a right to be granted, which needs no restart.
+fn refused(dialect: Dialect, name: &TableName, at: &str, refusal: &Refusal) -> Setback {
+    match refusal.class {
+        Class::Record(_) | Class::ForeignKey | Class::Other if refusal.code != "42501" => {
+            let message = format!("{at}: the dead-letter table `{name}` refuses a letter: {}", refusal.text());
+            let help = format!(
+                "let it take what letters hold, then restart; as Pointsman would make it:\n{}",
+                create(dialect, name)
+            );
+            Setback::stand(Cause::Database, message, help)
+        }
+        _ => refusal.setback(at),
+    }
 }
 
 /// The table of dead letters.
@@ -169,11 +191,13 @@ impl<'a> Letters<'a> {
             let (now, later): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(p, _)| std::ptr::eq(*p, place));
             rows = later;
             let cells: Vec<Vec<Cell<'_>>> = now.into_iter().map(|(_, row)| row).collect();
-            let written = match place {
-                Place::Table(table) => session.append(table, &cells),
-                _ => session.append(&outbox::table(), &cells),
-            };
-            written.map_err(|r| r.setback(at))?;
+            match place {
+                Place::Table(table) => {
+                    let written = session.append(table, &cells);
+                    written.map_err(|r| refused(session.dialect(), &table.name, at, &r))?;
+                }
+                _ => session.append(&outbox::table(), &cells).map_err(|r| r.setback(at))?,
+            }
         }
         Ok(())
     }
