@@ -24,7 +24,7 @@ pub struct Fetch {
     pub grace: Duration,
 }
 
-/// A registry that lags lacks an id or two. So many unknown ones are no ids at all, and are asked for once.
+/// A registry that lags lacks an id or two. More unknown ones at a time are no ids at all, and are asked for once.
 const LAGGING: usize = 8;
 
 impl Fetch {
@@ -32,7 +32,7 @@ impl Fetch {
     /// first answer stands.
     pub fn start(&self, attempt: u64, wants: Wants, patience: bool) {
         let mut fetch = self.clone();
-        if !patience || wants.schema_ids.len() > LAGGING {
+        if !patience {
             fetch.grace = Duration::ZERO;
         }
         self.handle.spawn(async move {
@@ -65,25 +65,23 @@ impl Fetch {
             )
         })?;
         let until = Instant::now() + self.grace;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push((*id, patiently(registry, *id, until).await?));
+        let mut pause = Duration::from_millis(100);
+        let mut found: Vec<(u32, Writer)> = ids.iter().map(|id| (*id, Writer::Unknown)).collect();
+        // Again and again for those that the registry does not know, until it does or the grace is over.
+        loop {
+            let mut unknown = 0;
+            for (id, writer) in found.iter_mut().filter(|(_, writer)| matches!(writer, Writer::Unknown)) {
+                match registry.schema(*id).await? {
+                    Registered::Schema(schema) => *writer = Writer::Schema(schema),
+                    Registered::Unusable(why) => *writer = Writer::Unusable(why),
+                    Registered::Unknown => unknown += 1,
+                }
+            }
+            if unknown == 0 || unknown > LAGGING || Instant::now() + pause > until {
+                return Ok(found);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
         }
-        Ok(found)
-    }
-}
-
-/// Asks until the registry knows the id or the grace is over.
-async fn patiently(registry: &Client, id: u32, until: Instant) -> Result<Writer, Setback> {
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match registry.schema(id).await? {
-            Registered::Schema(schema) => return Ok(Writer::Schema(schema)),
-            Registered::Unusable(why) => return Ok(Writer::Unusable(why)),
-            Registered::Unknown if Instant::now() + pause > until => return Ok(Writer::Unknown),
-            Registered::Unknown => {}
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
     }
 }

@@ -152,6 +152,36 @@ fn an_id_that_the_registry_learns_of_after_its_grace_is_delivered_from_then_on()
 }
 
 #[test]
+fn an_id_that_the_registry_learns_of_late_has_its_grace_among_many_that_it_knows() {
+    let app = unique("leaves_late");
+    topics(&app, 1);
+    create_topic(&format!("{app}_dlq"), 1, &[]);
+    let registry = Registry::start();
+    let schema = |doc: u32| SCHEMA.replace("\"fields\"", &format!("\"doc\":\"{doc}\",\"fields\""));
+    let mut ids: Vec<u32> = (0..12).map(|i| registry.register(&format!("{app}_{i}-value"), &schema(i))).collect();
+    let late = ids[11] + 1;
+    ids.push(late);
+    let routes = format!(
+        "{}{}unknown_id_grace = \"10m\"\n[routes.r]\ntopic = \"{app}_in\"\nschema = \"leaves.Event\"\n\
+         dlq = \"{app}_dlq\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n",
+        head(&app),
+        registry.table()
+    );
+    let project = Project::new(&routes).file("schemas/event.avsc", SCHEMA);
+    // All of one batch: they are there before it begins.
+    produce(&format!("{app}_in"), ids.iter().map(|id| message("k", [&[0][..], &id.to_be_bytes(), &[2]].concat())));
+    let run = project.spawn(&["run"]);
+    wait_until("it reads", PATIENCE, || run.stderr().contains("partitions assigned"));
+    // By now it has asked, or it will: both end well.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(registry.register(&format!("{app}_in-value"), &schema(late)), late);
+    wait_until("all of them are delivered or dead letters", PATIENCE, || {
+        read_topic(&format!("{app}_out")).len() + read_topic(&format!("{app}_dlq")).len() == ids.len()
+    });
+    assert_eq!(read_topic(&format!("{app}_dlq")).len(), 0, "{}", run.stderr());
+}
+
+#[test]
 fn a_member_whose_name_was_taken_reads_on_once_the_other_is_gone() {
     let app = unique("leaves_fenced");
     topics(&app, 1);
