@@ -31,6 +31,7 @@ on_both! {
     names_with_quotes_and_spaces_work
     a_topic_that_was_made_again_stops_its_route
     a_topic_that_was_made_again_begins_once
+    letters_are_taken_by_so_many_bytes_at_a_time
     nothing_moves_but_a_gap
     rows_whose_keys_stand_are_replaced_among_new_ones
     rows_that_find_one_row_by_different_keys_keep_their_order
@@ -287,6 +288,29 @@ fn a_topic_that_was_made_again_begins_once(db: Db) {
     assert_eq!(claimed.unwrap(), Positions::from([(t(0), 1), (t(1), 0)]));
     let sql = "SELECT CAST(next_offset AS TEXT) FROM pointsman_positions WHERE \"partition\" = 0";
     assert_eq!(db.texts(sql), ["1"]);
+}
+
+fn letters_are_taken_by_so_many_bytes_at_a_time(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    let mut context = route();
+    context.dlq = Dlq::Topic("orders.dlq".into());
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    let mut batch = Batch::default();
+    for (offset, mebibytes) in (0..).zip([5, 5, 5, 0, 20, 0]) {
+        let failure = Failure::new(Stage::Decode, "truncated", "cut short");
+        let dead = Verdict::Dead { case: None, failure: Box::new(failure) };
+        batch.push(OwnedRecord::new("t", 0, offset).value("x".repeat(mebibytes << 20)), dead, t(0), offset);
+    }
+    batch.deliver(&mut tables, &targets).unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        let letters = tables.outbox_take(&[t(0)], 10).unwrap();
+        taken.push(letters.iter().map(|l| l.offset).collect::<Vec<_>>());
+        tables.outbox_delete(&letters.iter().map(|l| l.id).collect::<Vec<_>>()).unwrap();
+    }
+    assert_eq!(taken, [vec![0, 1], vec![2, 3, 4], vec![5], vec![]], "8 MiB, and the letter that goes beyond");
 }
 
 /// Control records and compaction move a position without a record.

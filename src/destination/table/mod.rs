@@ -141,7 +141,8 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The oldest dead letters of these partitions that are bound for a topic. Outside of a transaction: after a commit.
+    /// The oldest dead letters of these partitions that are bound for a topic: at most `limit`, of some MiB. Outside of a
+    /// transaction: after a commit.
     ///
     /// # Errors
     /// The environment's.
@@ -157,6 +158,15 @@ impl Tables {
     pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<usize, Setback> {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         outbox::count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
+    }
+
+    /// Those of these partitions whose dead letters are bound for a topic.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_origins(&mut self, partitions: &[Partition]) -> Result<Vec<Partition>, Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        outbox::origins(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
     }
 
     /// Deletes letters that their topic has acknowledged. Outside of a transaction.

@@ -6,7 +6,7 @@ use super::{
     headers::{self, OwnedHeader},
     letters::text,
     live::{Dialect, LiveColumn, PgType, Stored},
-    positions::Owner,
+    positions::{self, Owner},
     refusals::Refusal,
     session::{Appended, Session, Value},
 };
@@ -17,6 +17,9 @@ use crate::{
 };
 
 const TABLE: &str = "pointsman_outbox";
+
+/// Bytes of letters that are taken at a time; the one that goes beyond is among them.
+const TAKEN: i64 = 8 << 20;
 
 /// The written columns, in the order in which [`row`] fills them.
 const COLUMNS: [(&str, PgType); 10] = [
@@ -98,7 +101,7 @@ pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Ve
     ]
 }
 
-/// The group's oldest letters of these partitions, which their owner relays.
+/// The group's oldest letters of these partitions, which their owner relays: at most `limit`, and about [`TAKEN`] bytes.
 pub(super) fn take(
     session: &mut dyn Session,
     owner: &Owner,
@@ -110,10 +113,21 @@ pub(super) fn take(
     }
     let (of_ours, mut values) = of(owner, partitions);
     values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let limit = values.len();
+    values.push(Value::Int(TAKEN));
+    let taken = values.len();
+    // Ids and sizes first: the letters themselves are only read once it is known which.
     let sql = format!(
-        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers {of_ours}
-        ORDER BY id LIMIT ${}",
-        values.len()
+        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers FROM {TABLE}
+        WHERE id IN (
+            SELECT id FROM (
+                SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
+                    SELECT id, coalesce(octet_length(\"key\"), 0) + coalesce(octet_length(\"value\"), 0)
+                        + octet_length(headers) AS size
+                    {of_ours} ORDER BY id LIMIT ${limit}
+                ) AS oldest
+            ) AS summed WHERE before < ${taken}
+        ) ORDER BY id"
     );
     let rows = session.fetch(&sql, &values)?;
     rows.into_iter()
@@ -129,6 +143,20 @@ pub(super) fn count(session: &mut dyn Session, owner: &Owner, partitions: &[Part
     let (of_ours, values) = of(owner, partitions);
     let rows = session.fetch(&format!("SELECT count(*) {of_ours}"), &values)?;
     Ok(rows.into_iter().flatten().next().map_or(0, |n| usize::try_from(n.int()).unwrap_or(0)))
+}
+
+/// Those of these partitions whose letters the group has.
+pub(super) fn origins(
+    session: &mut dyn Session,
+    owner: &Owner,
+    partitions: &[Partition],
+) -> Result<Vec<Partition>, Refusal> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (of_ours, values) = of(owner, partitions);
+    let rows = session.fetch(&format!("SELECT DISTINCT topic, \"partition\" {of_ours}"), &values)?;
+    Ok(rows.iter().filter_map(|row| positions::partition(row)).collect())
 }
 
 /// The group's letters of these partitions: the end of a query, and its values.

@@ -233,6 +233,7 @@ fn topic_id(p: &Partition, topics: &TopicInfos) -> Value {
     Value::Text(topics.get(&*p.topic).and_then(|info| info.id.clone()).unwrap_or_default())
 }
 
-fn partition(row: &[Value]) -> Option<Partition> {
+/// The partition that a row begins with.
+pub(super) fn partition(row: &[Value]) -> Option<Partition> {
     Some(Partition::new(row.first()?.text(), i32::try_from(row.get(1)?.int()).ok()?))
 }

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Letters relayed at a time.
+/// Letters relayed at a time, at most.
 const ROUND: usize = 1_000;
 
 /// How long their acknowledgements may take. A drain waits for longer.
@@ -95,16 +95,13 @@ impl Relayed {
 
     /// Relays what is owed, and deletes what its topic has acknowledged, whatever became of the rest.
     fn relay(&mut self) -> Result<(), Setback> {
-        let mut waiting = None;
-        while self.owed {
+        if !self.owed {
+            return Ok(());
+        }
+        let mut waiting = self.tables.outbox_count(&self.claimed)?;
+        self.telemetry.outbox(self.worker, waiting as u64);
+        while waiting > 0 {
             let letters = self.tables.outbox_take(&self.claimed, ROUND)?;
-            let all = letters.len() < ROUND;
-            let count = match waiting {
-                _ if all => letters.len(),
-                Some(counted) => counted,
-                None => self.tables.outbox_count(&self.claimed)?,
-            };
-            self.telemetry.outbox(self.worker, count as u64);
             let mut heard = Heard::default();
             let sent = self.send_all(&letters, &mut heard);
             if sent.is_err() {
@@ -114,13 +111,12 @@ impl Relayed {
             }
             let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
             self.tables.outbox_delete(&ids)?;
-            let left = count.saturating_sub(ids.len());
-            self.telemetry.outbox(self.worker, left as u64);
-            waiting = Some(left);
+            // None at all: somebody has taken the last ones away.
+            waiting = if letters.is_empty() { 0 } else { waiting.saturating_sub(ids.len()) };
+            self.telemetry.outbox(self.worker, waiting as u64);
             if let Err(fault) = sent {
                 return self.failed(fault);
             }
-            self.owed = !all;
             if let Some((place, fault)) = heard.refused.first() {
                 // Only a person helps; the next claim looks again.
                 self.owed = false;
@@ -128,6 +124,7 @@ impl Relayed {
                 return Err(letter_refused(&(letter.origin.clone(), letter.offset), fault));
             }
         }
+        self.owed = false;
         Ok(())
     }
 
@@ -197,8 +194,8 @@ impl Destination for Relayed {
     fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
         let mut stored = self.tables.stored(partitions, topics)?;
         // Others' letters too: their owners relay them.
-        for waiting in self.tables.outbox_take(partitions, ROUND)? {
-            stored.remove(&waiting.origin);
+        for origin in self.tables.outbox_origins(partitions)? {
+            stored.remove(&origin);
         }
         Ok(stored)
     }
@@ -250,10 +247,11 @@ mod tests {
         telemetry::Telemetry,
     };
 
-    #[test]
-    fn a_relay_whose_producer_met_a_fatal_fault_is_not_used_again() {
+    /// Gives a relay that has claimed `t/0` and that a letter waits for; its topic is at these servers.
+    fn with_a_letter(servers: String, then: impl FnOnce(&mut Relayed)) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let folder = std::env::temp_dir().join(format!("pointsman_relay_{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("pointsman_relay_{}_{}", std::process::id(), servers.replace(':', "_")));
         std::fs::create_dir_all(&folder).unwrap();
         let database = Database {
             name: "shop".into(),
@@ -274,19 +272,29 @@ mod tests {
             mark: String::new(),
         };
         let tables = Tables::open(runtime.handle().clone(), &database, context, Arc::new([])).unwrap();
-        let cluster = MockCluster::start().unwrap();
-        let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), ..Kafka::default() };
+        let kafka = Kafka { bootstrap_servers: servers, ..Kafka::default() };
         let producer = Producer::idempotent(&Settings::new(&kafka, "test"), Reports::All).unwrap();
         let telemetry = Telemetry::new().route("r", &[""]);
         let mut relayed = Relayed::new(tables, producer, HashMap::new(), telemetry, 0);
         let partition = Partition::new("t", 0);
         let start = Positions::from([(partition.clone(), 0)]);
         relayed.claim(&[partition], &TopicInfos::new(), &mut |_, _| Ok(start.clone())).unwrap();
-        relayed.producer.break_for_good();
-        relayed.tend().unwrap_err();
-        let aborted = relayed.abort();
+        let letter =
+            "INSERT INTO pointsman_outbox (cluster_id, consumer_group, dlq, topic, \"partition\", position, headers)
+            VALUES ('cluster', 'g', 'dlq', 't', 0, 0, '[]')";
+        relayed.tables.link.as_mut().unwrap().session.execute(letter, &[]).unwrap();
+        then(&mut relayed);
         drop(relayed);
         std::fs::remove_dir_all(&folder).unwrap();
-        aborted.expect_err("the deliverer opens another destination then");
+    }
+
+    #[test]
+    fn a_relay_whose_producer_met_a_fatal_fault_is_not_used_again() {
+        let cluster = MockCluster::start().unwrap();
+        with_a_letter(cluster.bootstrap_servers(), |relayed| {
+            relayed.producer.break_for_good();
+            relayed.tend().unwrap_err();
+            relayed.abort().expect_err("the deliverer opens another destination then");
+        });
     }
 }
