@@ -5,7 +5,7 @@ use crate::{
     config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route, Start},
     destination::{
         Begin, Destination, TopicInfos,
-        table::{self, Relayed, Tables},
+        table::{self, Outfit, Relayed, Tables},
         topic::{DeadLetters, Facts, Letters, Terms, TopicFacts, Topics, fitted, missing},
     },
     failure::{Cause, Setback},
@@ -137,6 +137,18 @@ impl RouteOpener {
         Tables::open(self.setting.handle.clone(), database, context, program.targets())
     }
 
+    /// Makes the producer of letters that wait for topics.
+    fn outfitter(&self) -> impl FnMut(&BTreeSet<&str>) -> Result<Outfit, Setback> + Send + use<> {
+        let (consumer, kafka) = (self.consumer.clone(), self.setting.plan.kafka.clone());
+        move |topics| {
+            let topics: Vec<&str> = topics.iter().copied().collect();
+            let facts = TopicFacts::read(&consumer.cluster(source::DEADLINE), &topics)?;
+            let settings = Settings::new(&fitted(&kafka, facts.values()), CLIENT_ID);
+            let producer = Producer::idempotent(&settings, Reports::All)?;
+            Ok((producer, facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect()))
+        }
+    }
+
     fn to_topics(&self, program: &Program, facts: Facts) -> Result<Topics, Setback> {
         let letters = Letters {
             route: self.route.name.clone(),
@@ -184,15 +196,13 @@ impl Opener for RouteOpener {
         let destination: Box<dyn Destination> = match self.database() {
             Some(database) => {
                 let tables = self.to_tables(&program, database)?;
-                if facts.is_empty() {
-                    Box::new(tables)
-                } else {
-                    // The only topics that a route to tables writes to are those of its letters.
-                    let kafka = fitted(&self.setting.plan.kafka, facts.values());
-                    let producer = Producer::idempotent(&Settings::new(&kafka, CLIENT_ID), Reports::All)?;
-                    let partitions = facts.into_iter().map(|(topic, f)| (topic, f.partitions)).collect();
-                    Box::new(Relayed::new(tables, producer, partitions, self.telemetry.clone(), self.number))
+                let mut relayed = Relayed::new(tables, Box::new(self.outfitter()), self.telemetry.clone(), self.number);
+                // The only topics that a route to tables writes to are those of its letters.
+                let topics = self.written();
+                if !topics.is_empty() {
+                    relayed.equip(&topics)?;
                 }
+                Box::new(relayed)
             }
             None => Box::new(self.to_topics(&program, facts)?),
         };

@@ -50,10 +50,14 @@ fn to_topic(app: &str, database: &Database, settings: &[(&str, &str)]) -> Projec
     create_topic(&format!("{app}_in"), 1, &[]);
     create_topic(&format!("{app}_dlq"), 1, settings);
     database.execute("CREATE TABLE events (id BIGINT PRIMARY KEY)");
+    to_table(app, database, &format!("\"{app}_dlq\""))
+}
+
+fn to_table(app: &str, database: &Database, dlq: &str) -> Project {
     Project::new(&format!(
         "{}[kafka.producer]\n\"compression.type\" = \"none\"\n\
          \"topic.metadata.refresh.interval.ms\" = \"500\"\n[databases.shop]\nurl = \"{}\"\n\
-         [routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"outbox.Event\"\ndlq = \"{app}_dlq\"\n\
+         [routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"outbox.Event\"\ndlq = {dlq}\n\
          destination = {{ database = \"shop\", table = \"events\", key_columns = [\"id\"] }}\n",
         head(app),
         database.url
@@ -100,4 +104,36 @@ fn letters_that_had_to_wait_are_sent_once_and_without_another_record() {
     assert_eq!(read_topic(&dlq).len(), 4, "{}", run.stderr());
     run.signal("TERM");
     run.wait().ok();
+}
+
+#[test]
+fn letters_that_wait_reach_their_topic_also_when_the_route_names_another_place_by_now() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let dlq = format!("{app}_dlq");
+    let project = to_topic(&app, &database, &[("max.message.bytes", "4000")]);
+    produce(&format!("{app}_in"), [message("1", "x".repeat(900_000))]);
+    let finished = project.run(&["run", "--until-caught-up"]);
+    assert_eq!((finished.code, database.count("pointsman_outbox")), (Some(3), 1), "{}", finished.stderr);
+    // More bytes than are taken at a time.
+    let columns = "cluster_id, consumer_group, dlq, topic, \"partition\", position, \"key\", \"value\", headers";
+    database.execute(&format!(
+        "INSERT INTO pointsman_outbox ({columns}) SELECT {columns} FROM pointsman_outbox, generate_series(1, 11)"
+    ));
+    alter_topic(&dlq, &[("max.message.bytes", "2000000")]);
+    to_table(&app, &database, "\"discard\"").run(&["run", "--until-caught-up"]).ok();
+    assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (12, 0));
+}
+
+#[test]
+fn letters_whose_topic_is_gone_for_good_are_named() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let dlq = format!("{app}_dlq");
+    let project = to_topic(&app, &database, &[("max.message.bytes", "4000")]);
+    produce(&format!("{app}_in"), [message("1", "x".repeat(10_000))]);
+    assert_eq!(project.run(&["run", "--until-caught-up"]).code, Some(3));
+    delete_topic(&dlq);
+    let finished = to_table(&app, &database, "\"discard\"").run(&["run", "--until-caught-up"]);
+    assert_eq!((finished.code, database.count("pointsman_outbox")), (Some(3), 1), "{}", finished.stderr);
+    assert!(finished.stderr.contains(&format!("topic {dlq} does not exist")), "{}", finished.stderr);
+    assert!(finished.stderr.contains("wait in pointsman_outbox"), "{}", finished.stderr);
 }

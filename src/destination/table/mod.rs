@@ -30,7 +30,7 @@ mod statements;
 pub use headers::OwnedHeader;
 pub use live::Dialect;
 pub use outbox::Bound;
-pub use relay::Relayed;
+pub use relay::{Outfit, Relayed};
 pub use shape::Shape;
 
 use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};

@@ -9,13 +9,13 @@ use crate::{
         Destination, Start, Tally, Ticket, TopicInfos, Work,
         topic::{is_of_record, letter_refused},
     },
-    failure::{Cause, Setback},
+    failure::{Cause, Remedy, Setback},
     kafka::{Fault, Kind, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -33,12 +33,19 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How long the reports of letters that were purged may take; they need no broker.
 const PURGING: Duration = Duration::from_secs(1);
 
-/// Tables whose dead letters go to a topic.
+/// What letters are sent with: a producer, and how many partitions each of their topics has.
+pub type Outfit = (Producer, HashMap<String, i32>);
+
+/// Makes an outfit for letters to these topics.
+pub type Outfitter = Box<dyn FnMut(&BTreeSet<&str>) -> Result<Outfit, Setback> + Send>;
+
+/// Tables whose dead letters may go to a topic, or did so before: those that still wait have to get there, whatever place
+/// the route names by now.
 pub struct Relayed {
     tables: Tables,
-    producer: Producer,
-    /// Partitions of each topic that letters are bound for.
-    partitions: HashMap<String, i32>,
+    outfitter: Outfitter,
+    /// Made for the first letters, where it was not before.
+    outfit: Option<Outfit>,
     telemetry: Arc<RouteTelemetry>,
     /// The worker's number on the board.
     worker: usize,
@@ -72,17 +79,11 @@ impl Heard {
 
 impl Relayed {
     /// `worker` is the number under which the board counts the letters that wait.
-    pub fn new(
-        tables: Tables,
-        producer: Producer,
-        partitions: HashMap<String, i32>,
-        telemetry: Arc<RouteTelemetry>,
-        worker: usize,
-    ) -> Relayed {
+    pub fn new(tables: Tables, outfitter: Outfitter, telemetry: Arc<RouteTelemetry>, worker: usize) -> Relayed {
         Relayed {
             tables,
-            producer,
-            partitions,
+            outfitter,
+            outfit: None,
             telemetry,
             worker,
             claimed: Vec::new(),
@@ -91,6 +92,15 @@ impl Relayed {
             again: None,
             spent: false,
         }
+    }
+
+    /// Makes ready for letters to these topics.
+    ///
+    /// # Errors
+    /// The cluster does not answer, a topic is missing, or a property is refused.
+    pub fn equip(&mut self, topics: &BTreeSet<&str>) -> Result<(), Setback> {
+        self.outfit = Some((self.outfitter)(topics)?);
+        Ok(())
     }
 
     /// Relays what is owed, and deletes what its topic has acknowledged, whatever became of the rest.
@@ -102,12 +112,17 @@ impl Relayed {
         self.telemetry.outbox(self.worker, waiting as u64);
         while waiting > 0 {
             let letters = self.tables.outbox_take(&self.claimed, ROUND)?;
+            if self.outfit.is_none() {
+                let topics = letters.iter().map(|letter| &*letter.dlq).collect();
+                self.equip(&topics).map_err(|setback| waits(waiting, setback))?;
+            }
+            let Some(outfit) = &mut self.outfit else { return Ok(()) };
             let mut heard = Heard::default();
-            let sent = self.send_all(&letters, &mut heard);
+            let sent = send_all(outfit, &letters, &mut heard);
             if sent.is_err() {
                 // What stays in the producer would be sent beside the next relay's.
-                self.producer.purge();
-                let _ = self.producer.flush(PURGING, heard.listen());
+                outfit.0.purge();
+                let _ = outfit.0.flush(PURGING, heard.listen());
             }
             let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
             self.tables.outbox_delete(&ids)?;
@@ -138,45 +153,56 @@ impl Relayed {
         tracing::warn!(route = self.telemetry.name(), "dead letters wait in pointsman_outbox: {fault}");
         Ok(())
     }
+}
 
-    /// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
-    fn send_all(&mut self, letters: &[Bound], heard: &mut Heard) -> Result<(), Fault> {
-        self.send(letters, 0..letters.len(), heard)?;
-        for (place, _) in std::mem::take(&mut heard.refused) {
-            self.send(letters, place..place + 1, heard)?;
-        }
-        Ok(())
+/// The setback of letters whose producer cannot be made.
+fn waits(letters: usize, setback: Setback) -> Setback {
+    let message = format!("{letters} dead letters wait in pointsman_outbox: {}", setback.message);
+    let help = match setback.remedy {
+        Remedy::Stand => format!("{}; or delete their rows there", setback.help),
+        Remedy::Retry => setback.help,
+    };
+    Setback { message, help, ..setback }
+}
+
+/// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
+fn send_all(outfit: &mut Outfit, letters: &[Bound], heard: &mut Heard) -> Result<(), Fault> {
+    send(outfit, letters, 0..letters.len(), heard)?;
+    for (place, _) in std::mem::take(&mut heard.refused) {
+        send(outfit, letters, place..place + 1, heard)?;
     }
+    Ok(())
+}
 
-    /// Sends some of these letters, and waits until each is acknowledged or refused.
-    ///
-    /// # Errors
-    /// No answer in time, or one that says nothing of the letters themselves.
-    fn send(&mut self, letters: &[Bound], places: Range<usize>, heard: &mut Heard) -> Result<(), Fault> {
-        for (tag, letter) in letters.iter().enumerate().take(places.end).skip(places.start) {
-            let headers: Vec<Header<'_>> =
-                letter.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
-            // Its source's partition where the topic has it, else its key decides.
-            let fits = self.partitions.get(&letter.dlq).is_some_and(|n| letter.origin.id < *n);
-            let record = Outgoing {
-                topic: &letter.dlq,
-                partition: fits.then_some(letter.origin.id),
-                key: letter.key.as_deref(),
-                value: letter.value.as_deref(),
-                headers: &headers,
-                timestamp: letter.timestamp,
-                tag,
-            };
-            match self.producer.hand_over(&record, DEADLINE, heard.listen()) {
-                Err(fault) if is_of_record(&fault) => heard.refused.push((tag, fault)),
-                taken => taken?,
-            }
+/// Sends some of these letters, and waits until each is acknowledged or refused.
+///
+/// # Errors
+/// No answer in time, or one that says nothing of the letters themselves.
+fn send(outfit: &mut Outfit, letters: &[Bound], places: Range<usize>, heard: &mut Heard) -> Result<(), Fault> {
+    let (producer, partitions) = outfit;
+    for (tag, letter) in letters.iter().enumerate().take(places.end).skip(places.start) {
+        let headers: Vec<Header<'_>> =
+            letter.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
+        // Its source's partition where the topic has it, else its key decides.
+        let fits = partitions.get(&letter.dlq).is_some_and(|n| letter.origin.id < *n);
+        let record = Outgoing {
+            topic: &letter.dlq,
+            partition: fits.then_some(letter.origin.id),
+            key: letter.key.as_deref(),
+            value: letter.value.as_deref(),
+            headers: &headers,
+            timestamp: letter.timestamp,
+            tag,
+        };
+        match producer.hand_over(&record, DEADLINE, heard.listen()) {
+            Err(fault) if is_of_record(&fault) => heard.refused.push((tag, fault)),
+            taken => taken?,
         }
-        self.producer.flush(DEADLINE, heard.listen())?;
-        match heard.refused.iter().find(|(_, fault)| !is_of_record(fault)) {
-            Some((_, fault)) => Err(fault.clone()),
-            None => Ok(()),
-        }
+    }
+    producer.flush(DEADLINE, heard.listen())?;
+    match heard.refused.iter().find(|(_, fault)| !is_of_record(fault)) {
+        Some((_, fault)) => Err(fault.clone()),
+        None => Ok(()),
     }
 }
 
@@ -273,9 +299,13 @@ mod tests {
         };
         let tables = Tables::open(runtime.handle().clone(), &database, context, Arc::new([])).unwrap();
         let kafka = Kafka { bootstrap_servers: servers, ..Kafka::default() };
-        let producer = Producer::idempotent(&Settings::new(&kafka, "test"), Reports::All).unwrap();
+        let outfitter = move |_: &BTreeSet<&str>| {
+            let producer = Producer::idempotent(&Settings::new(&kafka, "test"), Reports::All)?;
+            Ok((producer, HashMap::new()))
+        };
         let telemetry = Telemetry::new().route("r", &[""]);
-        let mut relayed = Relayed::new(tables, producer, HashMap::new(), telemetry, 0);
+        let mut relayed = Relayed::new(tables, Box::new(outfitter), telemetry, 0);
+        relayed.equip(&BTreeSet::new()).unwrap();
         let partition = Partition::new("t", 0);
         let start = Positions::from([(partition.clone(), 0)]);
         relayed.claim(&[partition], &TopicInfos::new(), &mut |_, _| Ok(start.clone())).unwrap();
@@ -292,7 +322,7 @@ mod tests {
     fn a_relay_whose_producer_met_a_fatal_fault_is_not_used_again() {
         let cluster = MockCluster::start().unwrap();
         with_a_letter(cluster.bootstrap_servers(), |relayed| {
-            relayed.producer.break_for_good();
+            relayed.outfit.as_ref().unwrap().0.break_for_good();
             relayed.tend().unwrap_err();
             relayed.abort().expect_err("the deliverer opens another destination then");
         });
