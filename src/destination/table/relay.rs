@@ -27,8 +27,12 @@ const ROUND: usize = 1_000;
 /// How long their acknowledgements may take. A drain waits for longer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long after a relay that failed the next one is tried: meanwhile records flow.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How long the first letter may take that is sent on trial after a relay that failed; each further one takes twice as long
+/// at most, up to [`DEADLINE`]. Records wait meanwhile.
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// Before a trial records flow for so many times as long as it may take.
+const REST: u32 = 10;
 
 /// How long the reports of letters that were purged may take; they need no broker.
 const PURGING: Duration = Duration::from_secs(1);
@@ -55,8 +59,8 @@ pub struct Relayed {
     owed: bool,
     /// Whether a transaction is open: its letters are not committed.
     open: bool,
-    /// When to try again after a relay that failed.
-    again: Option<Instant>,
+    /// After a relay that failed: when to send one letter on trial, and how long it may take.
+    again: Option<(Instant, Duration)>,
     /// Whether the producer has met a fatal fault: another one is needed.
     spent: bool,
 }
@@ -111,14 +115,15 @@ impl Relayed {
         let mut waiting = self.tables.outbox_count(&self.claimed)?;
         self.telemetry.outbox(self.worker, waiting as u64);
         while waiting > 0 {
-            let letters = self.tables.outbox_take(&self.claimed, ROUND)?;
+            let (limit, deadline) = self.again.map_or((ROUND, DEADLINE), |(_, trial)| (1, trial));
+            let letters = self.tables.outbox_take(&self.claimed, limit)?;
             if self.outfit.is_none() {
                 let topics = letters.iter().map(|letter| &*letter.dlq).collect();
                 self.equip(&topics).map_err(|setback| waits(waiting, setback))?;
             }
             let Some(outfit) = &mut self.outfit else { return Ok(()) };
             let mut heard = Heard::default();
-            let sent = send_all(outfit, &letters, &mut heard);
+            let sent = send_all(outfit, &letters, deadline, &mut heard);
             if sent.is_err() {
                 // What stays in the producer would be sent beside the next relay's.
                 outfit.0.purge();
@@ -132,6 +137,7 @@ impl Relayed {
             if let Err(fault) = sent {
                 return self.failed(fault);
             }
+            self.again = None;
             if let Some((place, fault)) = heard.refused.first() {
                 // Only a person helps; the next claim looks again.
                 self.owed = false;
@@ -145,7 +151,8 @@ impl Relayed {
 
     /// The letters wait, and records flow on: unless only a new producer helps.
     fn failed(&mut self, fault: Fault) -> Result<(), Setback> {
-        self.again = Some(Instant::now() + PAUSE);
+        let trial = self.again.map_or(TRIAL, |(_, trial)| DEADLINE.min(trial * 2));
+        self.again = Some((Instant::now() + trial * REST, trial));
         if fault.kind == Kind::Fatal {
             self.spent = true;
             return Err(fault.into());
@@ -166,10 +173,10 @@ fn waits(letters: usize, setback: Setback) -> Setback {
 }
 
 /// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
-fn send_all(outfit: &mut Outfit, letters: &[Bound], heard: &mut Heard) -> Result<(), Fault> {
-    send(outfit, letters, 0..letters.len(), heard)?;
+fn send_all(outfit: &mut Outfit, letters: &[Bound], deadline: Duration, heard: &mut Heard) -> Result<(), Fault> {
+    send(outfit, letters, 0..letters.len(), deadline, heard)?;
     for (place, _) in std::mem::take(&mut heard.refused) {
-        send(outfit, letters, place..place + 1, heard)?;
+        send(outfit, letters, place..place + 1, deadline, heard)?;
     }
     Ok(())
 }
@@ -178,7 +185,13 @@ fn send_all(outfit: &mut Outfit, letters: &[Bound], heard: &mut Heard) -> Result
 ///
 /// # Errors
 /// No answer in time, or one that says nothing of the letters themselves.
-fn send(outfit: &mut Outfit, letters: &[Bound], places: Range<usize>, heard: &mut Heard) -> Result<(), Fault> {
+fn send(
+    outfit: &mut Outfit,
+    letters: &[Bound],
+    places: Range<usize>,
+    deadline: Duration,
+    heard: &mut Heard,
+) -> Result<(), Fault> {
     let (producer, partitions) = outfit;
     for (tag, letter) in letters.iter().enumerate().take(places.end).skip(places.start) {
         let headers: Vec<Header<'_>> =
@@ -194,12 +207,12 @@ fn send(outfit: &mut Outfit, letters: &[Bound], places: Range<usize>, heard: &mu
             timestamp: letter.timestamp,
             tag,
         };
-        match producer.hand_over(&record, DEADLINE, heard.listen()) {
+        match producer.hand_over(&record, deadline, heard.listen()) {
             Err(fault) if is_of_record(&fault) => heard.refused.push((tag, fault)),
             taken => taken?,
         }
     }
-    producer.flush(DEADLINE, heard.listen())?;
+    producer.flush(deadline, heard.listen())?;
     match heard.refused.iter().find(|(_, fault)| !is_of_record(fault)) {
         Some((_, fault)) => Err(fault.clone()),
         None => Ok(()),
@@ -245,7 +258,7 @@ impl Destination for Relayed {
     }
 
     fn tend(&mut self) -> Result<(), Setback> {
-        let due = self.again.is_none_or(|again| again <= Instant::now());
+        let due = self.again.is_none_or(|(at, _)| at <= Instant::now());
         if self.open || self.claimed.is_empty() || !due { Ok(()) } else { self.relay() }
     }
 
@@ -325,6 +338,17 @@ mod tests {
             relayed.outfit.as_ref().unwrap().0.break_for_good();
             relayed.tend().unwrap_err();
             relayed.abort().expect_err("the deliverer opens another destination then");
+        });
+    }
+
+    #[test]
+    fn a_relay_that_has_failed_is_tried_with_less_patience() {
+        with_a_letter("127.0.0.1:1".to_owned(), |relayed| {
+            relayed.again = Some((Instant::now(), TRIAL));
+            let begun = Instant::now();
+            relayed.tend().unwrap();
+            assert!(begun.elapsed() < DEADLINE / 2, "records waited for {:?}", begun.elapsed());
+            assert_eq!(relayed.tables.outbox_count(&relayed.claimed).unwrap(), 1);
         });
     }
 }
