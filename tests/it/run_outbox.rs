@@ -137,3 +137,25 @@ fn letters_whose_topic_is_gone_for_good_are_named() {
     assert!(finished.stderr.contains(&format!("topic {dlq} does not exist")), "{}", finished.stderr);
     assert!(finished.stderr.contains("wait in pointsman_outbox"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_topic_that_takes_no_letters_does_not_hold_up_those_to_another() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let (input, old, new) = (format!("{app}_in"), format!("{app}_dlq"), format!("{app}_new"));
+    let project = to_topic(&app, &database, &[("max.message.bytes", "4000")]);
+    produce(&input, [message("1", "x".repeat(10_000))]);
+    assert_eq!(project.run(&["run", "--until-caught-up"]).code, Some(3));
+    delete_topic(&old);
+    create_topic(&new, 1, &[]);
+    let project = to_table(&app, &database, &format!("\"{new}\""));
+    let run = project.spawn(&["run"]);
+    for letters in 1..=3 {
+        produce(&input, [message("2", "not json")]);
+        wait_until("the letter is relayed", PATIENCE, || read_topic(&new).len() == letters);
+    }
+    wait_until("the old one waits", PATIENCE, || run.stderr().contains("dead letters wait in pointsman_outbox"));
+    assert_eq!(database.count("pointsman_outbox"), 1, "{}", run.stderr());
+    create_topic(&old, 1, &[]);
+    wait_until("the old one is relayed", PATIENCE, || database.count("pointsman_outbox") == 0);
+    assert_eq!((read_topic(&old).len(), read_topic(&new).len()), (1, 3), "{}", run.stderr());
+}

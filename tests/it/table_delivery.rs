@@ -10,9 +10,12 @@ use pointsman::{
     record::{OwnedRecord, Positions, Record, Records},
     route::Verdict,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::table_support::Db;
@@ -178,8 +181,8 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     claim(&mut tables).unwrap();
     let mut batch = Batch::default();
     batch.dead().record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap();
-    assert_eq!(tables.outbox_take(&[t(1)], 10).unwrap(), []);
-    let taken = tables.outbox_take(&[t(0), t(1)], 10).unwrap();
+    assert_eq!(tables.outbox_take(&[t(1)], "orders.dlq", 10).unwrap(), []);
+    let taken = tables.outbox_take(&[t(0), t(1)], "orders.dlq", 10).unwrap();
     assert_eq!(taken.iter().map(|b| b.offset).collect::<Vec<_>>(), [0, 2]);
     let letter = &taken[1];
     assert_eq!((&*letter.dlq, &letter.origin, letter.timestamp), ("orders.dlq", &t(0), None));
@@ -187,10 +190,11 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     assert_eq!(letter.value.as_deref(), Some(&b"value 2"[..]));
     assert_eq!(letter.headers[0], (b"h".to_vec(), Some(b"\xff".to_vec())));
     assert!(letter.headers.contains(&(b"pointsman.code".to_vec(), Some(b"truncated".to_vec()))));
-    assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), 2);
+    assert_eq!(tables.outbox_take(&[t(0), t(1)], "another", 10).unwrap(), []);
+    assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), BTreeMap::from([("orders.dlq".to_owned(), 2)]));
     tables.outbox_delete(&[taken[0].id]).unwrap();
-    assert_eq!(tables.outbox_take(&[t(0)], 10).unwrap(), taken[1..]);
-    assert_eq!(tables.outbox_take(&[t(0)], 0).unwrap(), []);
+    assert_eq!(tables.outbox_take(&[t(0)], "orders.dlq", 10).unwrap(), taken[1..]);
+    assert_eq!(tables.outbox_take(&[t(0)], "orders.dlq", 0).unwrap(), []);
 }
 
 fn stop_ends_the_route_at_its_first_dead_letter(db: Db) {
@@ -306,7 +310,7 @@ fn letters_are_taken_by_so_many_bytes_at_a_time(db: Db) {
     batch.deliver(&mut tables, &targets).unwrap();
     let mut taken = Vec::new();
     for _ in 0..4 {
-        let letters = tables.outbox_take(&[t(0)], 10).unwrap();
+        let letters = tables.outbox_take(&[t(0)], "orders.dlq", 10).unwrap();
         taken.push(letters.iter().map(|l| l.offset).collect::<Vec<_>>());
         tables.outbox_delete(&letters.iter().map(|l| l.id).collect::<Vec<_>>()).unwrap();
     }

@@ -141,21 +141,21 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The oldest dead letters of these partitions that are bound for a topic: at most `limit`, of some MiB. Outside of a
+    /// The oldest dead letters of these partitions that are bound for this topic: at most `limit`, of some MiB. Outside of a
     /// transaction: after a commit.
     ///
     /// # Errors
     /// The environment's.
-    pub fn outbox_take(&mut self, partitions: &[Partition], limit: usize) -> Result<Vec<Bound>, Setback> {
+    pub fn outbox_take(&mut self, partitions: &[Partition], dlq: &str, limit: usize) -> Result<Vec<Bound>, Setback> {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        outbox::take(&mut *link.session, &self.owner, partitions, limit).map_err(|r| r.setback(place))
+        outbox::take(&mut *link.session, &self.owner, partitions, dlq, limit).map_err(|r| r.setback(place))
     }
 
-    /// How many dead letters of these partitions are bound for a topic.
+    /// How many dead letters of these partitions are bound for topics, by topic.
     ///
     /// # Errors
     /// The environment's.
-    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<usize, Setback> {
+    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<BTreeMap<String, usize>, Setback> {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         outbox::count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
     }

@@ -15,6 +15,7 @@ use crate::{
     config::TableName,
     record::{Digits, Letter, Partition},
 };
+use std::collections::BTreeMap;
 
 const TABLE: &str = "pointsman_outbox";
 
@@ -101,17 +102,20 @@ pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Ve
     ]
 }
 
-/// The group's oldest letters of these partitions, which their owner relays: at most `limit`, and about [`TAKEN`] bytes.
+/// The group's oldest letters of these partitions to a topic, which their owner relays: at most `limit`, and about [`TAKEN`] bytes.
 pub(super) fn take(
     session: &mut dyn Session,
     owner: &Owner,
     partitions: &[Partition],
+    dlq: &str,
     limit: usize,
 ) -> Result<Vec<Bound>, Refusal> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
     let (of_ours, mut values) = of(owner, partitions);
+    values.push(Value::Text(dlq.to_owned()));
+    let dlq = values.len();
     values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     let limit = values.len();
     values.push(Value::Int(TAKEN));
@@ -124,7 +128,7 @@ pub(super) fn take(
                 SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
                     SELECT id, coalesce(octet_length(\"key\"), 0) + coalesce(octet_length(\"value\"), 0)
                         + octet_length(headers) AS size
-                    {of_ours} ORDER BY id LIMIT ${limit}
+                    {of_ours} AND dlq = ${dlq} ORDER BY id LIMIT ${limit}
                 ) AS oldest
             ) AS summed WHERE before < ${taken}
         ) ORDER BY id"
@@ -135,14 +139,19 @@ pub(super) fn take(
         .collect()
 }
 
-/// How many letters of these partitions the group has.
-pub(super) fn count(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -> Result<usize, Refusal> {
+/// How many letters of these partitions the group has, by the topic they are bound for.
+pub(super) fn count(
+    session: &mut dyn Session,
+    owner: &Owner,
+    partitions: &[Partition],
+) -> Result<BTreeMap<String, usize>, Refusal> {
     if partitions.is_empty() {
-        return Ok(0);
+        return Ok(BTreeMap::new());
     }
     let (of_ours, values) = of(owner, partitions);
-    let rows = session.fetch(&format!("SELECT count(*) {of_ours}"), &values)?;
-    Ok(rows.into_iter().flatten().next().map_or(0, |n| usize::try_from(n.int()).unwrap_or(0)))
+    let rows = session.fetch(&format!("SELECT dlq, count(*) {of_ours} GROUP BY dlq"), &values)?;
+    let counted = |row: &Vec<Value>| (row[0].text().to_owned(), usize::try_from(row[1].int()).unwrap_or(0));
+    Ok(rows.iter().map(counted).collect())
 }
 
 /// Those of these partitions whose letters the group has.

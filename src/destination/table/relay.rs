@@ -15,7 +15,7 @@ use crate::{
     telemetry::RouteTelemetry,
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -55,14 +55,21 @@ pub struct Relayed {
     worker: usize,
     /// Whose letters are ours to relay; none between a failure and the next claim.
     claimed: Vec<Partition>,
-    /// Whether the outbox may hold letters of ours.
+    /// Whether the outbox may hold letters of ours to topics that do not rest.
     owed: bool,
     /// Whether a transaction is open: its letters are not committed.
     open: bool,
-    /// After a relay that failed: when to send one letter on trial, and how long it may take.
-    again: Option<(Instant, Duration)>,
+    /// Topics that took no letters when they were last asked to.
+    resting: BTreeMap<String, Rest>,
     /// Whether the producer has met a fatal fault: another one is needed.
     spent: bool,
+}
+
+/// A topic that is left alone for a while, until one letter is sent to it on trial.
+struct Rest {
+    until: Instant,
+    /// How long that letter may take.
+    trial: Duration,
 }
 
 /// What the topics said of a round's letters, by their places in it.
@@ -93,7 +100,7 @@ impl Relayed {
             claimed: Vec::new(),
             owed: true,
             open: false,
-            again: None,
+            resting: BTreeMap::new(),
             spent: false,
         }
     }
@@ -107,20 +114,26 @@ impl Relayed {
         Ok(())
     }
 
-    /// Relays what is owed, and deletes what its topic has acknowledged, whatever became of the rest.
+    /// Relays what waits for topics that do not rest, and deletes what they have acknowledged, whatever became of the rest.
     fn relay(&mut self) -> Result<(), Setback> {
-        if !self.owed {
-            return Ok(());
-        }
         let mut waiting = self.tables.outbox_count(&self.claimed)?;
-        self.telemetry.outbox(self.worker, waiting as u64);
-        while waiting > 0 {
-            let (limit, deadline) = self.again.map_or((ROUND, DEADLINE), |(_, trial)| (1, trial));
-            let letters = self.tables.outbox_take(&self.claimed, limit)?;
-            if self.outfit.is_none() {
-                let topics = letters.iter().map(|letter| &*letter.dlq).collect();
-                self.equip(&topics).map_err(|setback| waits(waiting, setback))?;
-            }
+        self.tell(&waiting);
+        // One that nothing waits for any more has nothing to be tried with.
+        self.resting.retain(|topic, _| waiting.contains_key(topic));
+        let due = |rest: &Rest| rest.until <= Instant::now();
+        let topics: Vec<String> = waiting.keys().filter(|t| self.resting.get(*t).is_none_or(due)).cloned().collect();
+        if self.outfit.is_none() && !topics.is_empty() {
+            let names = topics.iter().map(String::as_str).collect();
+            self.equip(&names).map_err(|setback| waits(&waiting, setback))?;
+        }
+        self.owed = false;
+        topics.iter().try_for_each(|topic| self.relay_to(topic, &mut waiting))
+    }
+
+    fn relay_to(&mut self, topic: &str, waiting: &mut BTreeMap<String, usize>) -> Result<(), Setback> {
+        while waiting.contains_key(topic) {
+            let (limit, deadline) = self.resting.get(topic).map_or((ROUND, DEADLINE), |rest| (1, rest.trial));
+            let letters = self.tables.outbox_take(&self.claimed, topic, limit)?;
             let Some(outfit) = &mut self.outfit else { return Ok(()) };
             let mut heard = Heard::default();
             let sent = send_all(outfit, &letters, deadline, &mut heard);
@@ -131,39 +144,45 @@ impl Relayed {
             }
             let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
             self.tables.outbox_delete(&ids)?;
-            // None at all: somebody has taken the last ones away.
-            waiting = if letters.is_empty() { 0 } else { waiting.saturating_sub(ids.len()) };
-            self.telemetry.outbox(self.worker, waiting as u64);
-            if let Err(fault) = sent {
-                return self.failed(fault);
+            if let Some(count) = waiting.get_mut(topic) {
+                *count = count.saturating_sub(ids.len());
             }
-            self.again = None;
+            // No letters: somebody has taken the last ones away.
+            waiting.retain(|t, count| *count > 0 && (t != topic || !letters.is_empty()));
+            self.tell(waiting);
+            if let Err(fault) = sent {
+                return self.failed(topic, fault);
+            }
+            self.resting.remove(topic);
             if let Some((place, fault)) = heard.refused.first() {
                 // Only a person helps; the next claim looks again.
-                self.owed = false;
                 let letter = &letters[*place];
                 return Err(letter_refused(&(letter.origin.clone(), letter.offset), fault));
             }
         }
-        self.owed = false;
         Ok(())
     }
 
-    /// The letters wait, and records flow on: unless only a new producer helps.
-    fn failed(&mut self, fault: Fault) -> Result<(), Setback> {
-        let trial = self.again.map_or(TRIAL, |(_, trial)| DEADLINE.min(trial * 2));
-        self.again = Some((Instant::now() + trial * REST, trial));
+    fn tell(&self, waiting: &BTreeMap<String, usize>) {
+        self.telemetry.outbox(self.worker, waiting.values().sum::<usize>() as u64);
+    }
+
+    /// The topic's letters wait, and records flow on: unless only a new producer helps.
+    fn failed(&mut self, topic: &str, fault: Fault) -> Result<(), Setback> {
+        let trial = self.resting.get(topic).map_or(TRIAL, |rest| DEADLINE.min(rest.trial * 2));
+        self.resting.insert(topic.to_owned(), Rest { until: Instant::now() + trial * REST, trial });
         if fault.kind == Kind::Fatal {
             self.spent = true;
             return Err(fault.into());
         }
-        tracing::warn!(route = self.telemetry.name(), "dead letters wait in pointsman_outbox: {fault}");
+        tracing::warn!(route = self.telemetry.name(), topic, "dead letters wait in pointsman_outbox: {fault}");
         Ok(())
     }
 }
 
 /// The setback of letters whose producer cannot be made.
-fn waits(letters: usize, setback: Setback) -> Setback {
+fn waits(waiting: &BTreeMap<String, usize>, setback: Setback) -> Setback {
+    let letters: usize = waiting.values().sum();
     let message = format!("{letters} dead letters wait in pointsman_outbox: {}", setback.message);
     let help = match setback.remedy {
         Remedy::Stand => format!("{}; or delete their rows there", setback.help),
@@ -258,7 +277,7 @@ impl Destination for Relayed {
     }
 
     fn tend(&mut self) -> Result<(), Setback> {
-        let due = self.again.is_none_or(|(at, _)| at <= Instant::now());
+        let due = self.owed || self.resting.values().any(|rest| rest.until <= Instant::now());
         if self.open || self.claimed.is_empty() || !due { Ok(()) } else { self.relay() }
     }
 
@@ -344,11 +363,11 @@ mod tests {
     #[test]
     fn a_relay_that_has_failed_is_tried_with_less_patience() {
         with_a_letter("127.0.0.1:1".to_owned(), |relayed| {
-            relayed.again = Some((Instant::now(), TRIAL));
+            relayed.resting.insert("dlq".to_owned(), Rest { until: Instant::now(), trial: TRIAL });
             let begun = Instant::now();
             relayed.tend().unwrap();
             assert!(begun.elapsed() < DEADLINE / 2, "records waited for {:?}", begun.elapsed());
-            assert_eq!(relayed.tables.outbox_count(&relayed.claimed).unwrap(), 1);
+            assert_eq!(relayed.tables.outbox_count(&relayed.claimed).unwrap()["dlq"], 1);
         });
     }
 }
