@@ -75,8 +75,7 @@ pub(super) fn carry_out(plan: &Plan, parts: &[Part], yes: bool, format: Format) 
 }
 
 fn human(plan: &Plan, parts: &[Part], yes: bool) -> io::Result<Exit> {
-    let out = io::stdout();
-    let (colour, mut out) = (colours(&out), out.lock());
+    let (colour, mut out) = (colours(&io::stdout()), super::out());
     let mut report = plan::look(plan, parts)?;
     plan::human(&report, colour, &mut out)?;
     let summary = plan::summary(&report);
@@ -98,7 +97,7 @@ fn human(plan: &Plan, parts: &[Part], yes: bool) -> io::Result<Exit> {
     let mut written = Ok(());
     let exit = apply::apply(plan, &mut report, &mut |item, step| {
         let told = plan::outcome(item, step, colour, &mut out).and_then(|()| out.flush());
-        // A reader that hung up does not stop what it has begun.
+        // A full disk does not stop what it has begun.
         written = std::mem::replace(&mut written, Ok(())).and(told);
     })?;
     written?;
@@ -136,6 +135,6 @@ fn json(plan: &Plan, parts: &[Part]) -> io::Result<Exit> {
         Exit::Done => apply::apply(plan, &mut report, &mut |_, _| ())?,
         exit => exit,
     };
-    writeln!(io::stdout(), "{:#}", plan::json(&report))?;
+    writeln!(super::out(), "{:#}", plan::json(&report))?;
     Ok(exit)
 }

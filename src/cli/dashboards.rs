@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Exit {
     let done =
         if args.check { dashboards::differences(&files, &args.out) } else { dashboards::write(&files, &args.out) };
     match done {
-        Ok(different) => super::written(tell(args, files.len(), &different, &mut io::stdout().lock())),
+        Ok(different) => super::written(tell(args, files.len(), &different, &mut super::out())),
         Err(error) => {
             // Standard error is all that is left to say it on.
             let _ = writeln!(io::stderr(), "error: {error}\n  help: --out names a folder that this user may write to");

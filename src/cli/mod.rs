@@ -76,9 +76,7 @@ pub fn main() -> ExitCode {
 }
 
 fn check(args: &check::CheckArgs) -> Exit {
-    let out = io::stdout();
-    let colour = colours(&out);
-    written(check::run(args, config::Options::default(), colour, &mut out.lock()))
+    written(check::run(args, config::Options::default(), colours(&io::stdout()), &mut out()))
 }
 
 /// The checked plan of a file and its schemas. Where there is none, its problems stand on standard error, or as JSON where a
@@ -87,10 +85,10 @@ fn load(file: &Path, strict: bool, format: Format) -> Result<(config::Plan, Cata
     match check::load(file, strict, config::Options::default()) {
         Ok(Loaded { plan: Some(plan), catalog, .. }) => Ok((plan, catalog)),
         refused => {
-            let (out, err) = (io::stdout(), io::stderr());
+            let err = io::stderr();
             let shown = match format {
                 Format::Human => check::show(file, format, &refused, colours(&err), &mut err.lock()),
-                Format::Json => check::show(file, format, &refused, false, &mut out.lock()),
+                Format::Json => check::show(file, format, &refused, false, &mut out()),
             };
             // Refused it is, whoever reads why.
             Err(check::exit(&refused).max(written(shown.map(|()| Exit::Done))))
@@ -118,11 +116,36 @@ fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// How a command ended that wrote; a reader that hung up has seen enough.
+/// Standard output, as commands write to it: a reader that hung up has seen enough, and changes neither what is done nor
+/// how it ends.
+struct Out(io::StdoutLock<'static>);
+
+fn out() -> Out {
+    Out(io::stdout().lock())
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        heard(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        heard(self.0.flush(), ())
+    }
+}
+
+/// What writing came to, or this where the reader has hung up.
+fn heard<T>(written: io::Result<T>, else_: T) -> io::Result<T> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(else_),
+        written => written,
+    }
+}
+
+/// How a command ended that wrote.
 fn written(ended: io::Result<Exit>) -> Exit {
     match ended {
         Ok(exit) => exit,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
             // Standard error is all that is left to say it on.
             let _ = writeln!(io::stderr(), "error: cannot write: {error}");

@@ -58,8 +58,7 @@ pub(super) fn parts(only: &[Part]) -> Vec<Part> {
 }
 
 fn show(report: &Report, format: Format) -> io::Result<()> {
-    let out = io::stdout();
-    let (colour, mut out) = (colours(&out), out.lock());
+    let (colour, mut out) = (colours(&io::stdout()), super::out());
     if format == Format::Json {
         return writeln!(out, "{:#}", plan::json(report));
     }

@@ -68,10 +68,10 @@ fn look(
     plan: &Plan,
     format: Format,
     exit: impl Fn(&Report) -> Exit,
-    human: impl Fn(&Report, &mut io::StdoutLock<'_>) -> io::Result<()>,
+    human: impl Fn(&Report, &mut super::Out) -> io::Result<()>,
 ) -> Exit {
     let shown = plan::look(plan, &[Part::Schemas]).and_then(|report| {
-        let mut out = io::stdout().lock();
+        let mut out = super::out();
         match format {
             Format::Json => writeln!(out, "{:#}", plan::json(&report))?,
             Format::Human if report.items.is_empty() => writeln!(out, "nothing writes Avro to a topic")?,

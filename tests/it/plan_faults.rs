@@ -81,3 +81,18 @@ fn an_apply_that_is_killed_is_finished_by_the_next() {
     scene.project.run(&["apply", "--yes"]).ok();
     scene.nothing_is_left();
 }
+
+#[test]
+fn a_reader_that_hangs_up_changes_neither_what_is_done_nor_how_it_ends() {
+    let scene = Scene::new("plan_unread");
+    assert_eq!(scene.project.run_unread(&["plan", "--exit-code"]), Some(1));
+    assert_eq!(scene.project.run_unread(&["apply", "--yes"]), Some(0));
+    scene.nothing_is_left();
+    let broken = scene.project.folder.join("migrations/2_broken.sql");
+    fs::write(&broken, "SELECT nonsense;").unwrap();
+    assert_eq!(scene.project.run_unread(&["apply", "--yes"]), Some(1), "the migration fails");
+    assert_eq!(scene.project.run_unread(&["apply", "--yes", "--format", "json"]), Some(1));
+    fs::remove_file(broken).unwrap();
+    replace(&scene, "[topics.", "[topcis.");
+    assert_eq!(scene.project.run_unread(&["check"]), Some(1));
+}

@@ -78,6 +78,15 @@ impl Project {
         self.spawn(arguments).wait()
     }
 
+    /// Runs `pointsman` where nobody reads what it writes to standard output: how it ended.
+    pub fn run_unread(&self, arguments: &[&str]) -> Option<i32> {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        command.current_dir(&self.folder).args(arguments).stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
+        command.status().unwrap().code()
+    }
+
     /// Starts `pointsman`.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
         self.spawn_with(arguments, &[])
