@@ -38,6 +38,9 @@ const HEAD_LIMIT: usize = 64 << 10;
 /// How long a client may take to send its headers, and how long a request may take altogether.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may leave its answer unread.
+#[cfg(target_os = "linux")]
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections served at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 1024;
 /// What is read and thrown away of a body that was answered unread, in bytes, and for how long.
@@ -142,6 +145,13 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    // hyper's timer runs while it reads a head. Without this a client that asks and never reads stays.
+                    #[cfg(target_os = "linux")]
+                    if let Err(e) =
+                        rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT.as_millis() as u32)
+                    {
+                        tracing::debug!(address = %self.address, "a connection without a timeout for writing: {e}");
+                    }
                     let service = service.clone();
                     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
                         request.extensions_mut().insert(Peer(peer));

@@ -7,7 +7,7 @@ use crate::{
 use pointsman::{config::Kafka, kafka};
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -218,6 +218,21 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
         assert_eq!(&answer, b"HTTP/1.1 408");
     }
     assert_eq!(read_topic(&c.topic).len(), 1);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_let_go() {
+    let c = Collecting::start("", "");
+    let mut stream = TcpStream::connect(c.address()).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
+    let asks = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    // Until nothing more is taken: its answers fill all that lies between it and the collector.
+    let full = (0..100_000).map(|_| stream.write_all(asks.as_bytes())).find_map(Result::err).unwrap();
+    assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+    wait_until("the collector breaks off", Duration::from_secs(120), || {
+        stream.write(asks.as_bytes()).is_err_and(|e| e.kind() != ErrorKind::WouldBlock)
+    });
+    assert_eq!(c.json(GOOD).status, 202);
 }
 
 #[test]
