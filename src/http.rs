@@ -18,6 +18,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -34,15 +35,15 @@ use tokio::{net::TcpListener, runtime::Handle, sync::Semaphore};
 /// The largest request body that is read, in bytes; a larger one is answered with 413.
 pub const BODY_LIMIT: usize = 8 << 20;
 /// The largest request line with its headers, in bytes.
-const HEAD_LIMIT: usize = 64 << 10;
+const HEAD_LIMIT: usize = 16 << 10;
 /// How long a client may take to send its headers, and how long a request may take altogether.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may leave its answer unread.
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections served at a time; further ones wait to be accepted.
-const CONNECTIONS: usize = 1024;
+/// Connections served at a time, at most; further ones wait to be accepted. With their heads they take 256 MiB.
+const CONNECTIONS: usize = 16 << 10;
 /// What is read and thrown away of a body that was answered unread, in bytes, and for how long.
 const DRAIN: usize = 64 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -132,7 +133,7 @@ impl Listener {
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);
         let graceful = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Arc::new(Semaphore::new(places()));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
@@ -176,6 +177,16 @@ impl Listener {
         // At the timeout the answers that are left are given up.
         let _ = tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await;
     }
+}
+
+/// How many connections are served at a time: of the files that the process may open, a quarter is left to brokers and
+/// databases. The soft limit is raised first: it is for programs that use select(2), and we do not.
+fn places() -> usize {
+    let files = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).is_ok();
+    let limit = if raised { files.maximum } else { files.current };
+    let three_quarters = |limit: u64| usize::try_from(limit / 4 * 3).unwrap_or(CONNECTIONS);
+    limit.map_or(CONNECTIONS, three_quarters).clamp(1, CONNECTIONS)
 }
 
 /// A request whose body trickles in does not hold its connection for ever.

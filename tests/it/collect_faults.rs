@@ -5,6 +5,7 @@ use crate::{
     harness::{Broker, Project, bootstrap_servers, create_topic, read_topic, unique, wait_until},
 };
 use pointsman::{config::Kafka, kafka};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -196,8 +197,21 @@ fn a_topic_that_is_missing_is_named_and_taken_once_it_is_there() {
 }
 
 #[test]
-fn slow_clients_are_let_go_and_hold_nobody_up() {
-    let c = Collecting::start("", "");
+fn ten_thousand_slow_clients_are_let_go_and_hold_nobody_up() {
+    const EACH: usize = 5_000;
+    // Each is a socket here and one there. There it is the collector's own matter, which begins as a login shell's would.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let each = files.maximum.map_or(EACH, |most| EACH.min(usize::try_from(most).unwrap() / 3));
+    if each < EACH {
+        eprintln!("no more than {} clients: the hard limit of open files (ulimit -Hn) is too low", 2 * each);
+    }
+    let topic = unique("collect_slow");
+    create_topic(&topic, 3, &[]);
+    let project = Project::new(&config(&bootstrap_servers(), &topic, "", "")).file("schemas/event.avsc", SCHEMA);
+    let running = project.spawn_in_shell("ulimit -Sn 1024; exec", &["collect"]);
+    let c = Collecting::of(project, running, topic);
+    c.wait_until_ready();
     let connect = |text: &str| {
         let mut stream = TcpStream::connect(c.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
@@ -205,8 +219,8 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
         stream
     };
     let body = "POST /shop HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-    let heads: Vec<TcpStream> = (0..200).map(|_| connect("POST /shop HTTP/1.1\r\nho")).collect();
-    let bodies: Vec<TcpStream> = (0..200).map(|_| connect(body)).collect();
+    let bodies: Vec<TcpStream> = (0..each).map(|_| connect(body)).collect();
+    let heads: Vec<TcpStream> = (0..each).map(|_| connect("POST /shop HTTP/1.1\r\nho")).collect();
     assert_eq!(c.json(GOOD).status, 202, "others are served meanwhile");
     for mut stream in heads {
         // Closed, with an answer or without.
@@ -218,6 +232,7 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
         assert_eq!(&answer, b"HTTP/1.1 408");
     }
     assert_eq!(read_topic(&c.topic).len(), 1);
+    assert!(!c.running.stderr().contains("cannot accept"), "{}", c.running.stderr());
 }
 
 #[test]

@@ -88,7 +88,12 @@ impl Collecting {
 
     /// A collector that may still wait for its broker.
     pub fn launch(project: Project, topic: String) -> Collecting {
-        let mut running = project.spawn(&["collect"]);
+        let running = project.spawn(&["collect"]);
+        Collecting::of(project, running, topic)
+    }
+
+    /// The same, of a `pointsman collect` that runs already.
+    pub fn of(project: Project, mut running: Running, topic: String) -> Collecting {
         let mut pages = None;
         wait_until("the collector listens", Duration::from_secs(60), || {
             assert!(running.runs(), "{}", running.stderr());
