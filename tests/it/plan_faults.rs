@@ -1,7 +1,7 @@
 //! `plan` and `apply` where something is out of reach, or ends `apply` half-way.
 
 use crate::{
-    harness::{bootstrap_servers, wait_until},
+    harness::{Project, Running, bootstrap_servers, head, unique, wait_until},
     plan_all::Scene,
 };
 use std::{fs, net::TcpListener, time::Duration};
@@ -95,4 +95,25 @@ fn a_reader_that_hangs_up_changes_neither_what_is_done_nor_how_it_ends() {
     fs::remove_file(broken).unwrap();
     replace(&scene, "[topics.", "[topcis.");
     assert_eq!(scene.project.run_unread(&["check"]), Some(1));
+}
+
+#[test]
+fn several_at_once_all_succeed() {
+    let app = unique("plan_beside");
+    let schema = r#"{"type":"record","name":"Event","namespace":"plan","fields":[{"name":"id","type":"long"}]}"#;
+    let project = |partitions: usize| {
+        let topics = (0..25).map(|i| format!("[topics.{app}_{i}]\npartitions = {partitions}\n"));
+        let route = format!(
+            "[routes.r]\ntopic = \"{app}_0\"\nformat = \"json\"\nschema = \"plan.Event\"\ndlq = \"discard\"\n\
+             destination = {{ topic = \"{app}_1\", format = \"json\" }}\n"
+        );
+        Project::new(&[head(&app), topics.collect(), route].concat()).file("schemas/event.avsc", schema)
+    };
+    // Made by all of them at once, then widened so.
+    for partitions in [1, 3] {
+        let project = project(partitions);
+        let applied: Vec<Running> = (0..4).map(|_| project.spawn(&["apply", "--yes"])).collect();
+        applied.into_iter().for_each(|apply| drop(apply.wait().ok()));
+        project.run(&["plan", "--exit-code"]).ok();
+    }
 }

@@ -83,8 +83,18 @@ fn topic(plan: &Plan, item: &mut Item, told: &mut dyn FnMut(&Item, usize)) {
                 seen(&cluster, name, *partitions)?;
             }
             Change::WidenTopic { partitions } => {
-                cluster.widen_topic(name, *partitions)?;
-                seen(&cluster, name, *partitions)?;
+                match cluster.widen_topic(name, *partitions) {
+                    // By another `apply`, or by this one: an answer that was lost is asked for again.
+                    Err(fault) if fault.code == Code::InvalidPartitions => {
+                        if !seen(&cluster, name, *partitions)? {
+                            return Err(fault.into());
+                        }
+                    }
+                    widened => {
+                        widened?;
+                        seen(&cluster, name, *partitions)?;
+                    }
+                }
             }
             Change::SetTopic { settings } => cluster.alter_topic(name, settings)?,
             Change::Register { .. } | Change::Migrate { .. } | Change::MakeTable { .. } => {}
@@ -93,16 +103,16 @@ fn topic(plan: &Plan, item: &mut Item, told: &mut dyn FnMut(&Item, usize)) {
     });
 }
 
-/// Waits until the brokers know what the controller has made: who looks next should find it.
-fn seen(cluster: &Cluster<'_>, topic: &str, partitions: i32) -> Result<(), Fault> {
+/// Waits until the brokers know what the controller has made: who looks next should find it. Whether they do.
+fn seen(cluster: &Cluster<'_>, topic: &str, partitions: i32) -> Result<bool, Fault> {
     let begun = Instant::now();
     while begun.elapsed() < DEADLINE {
         if cluster.topics(&[topic])?.get(topic).is_some_and(|t| t.partitions >= partitions) {
-            break;
+            return Ok(true);
         }
         thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
+    Ok(false)
 }
 
 fn subject(plan: &Plan, item: &mut Item, runtime: &Runtime, told: &mut dyn FnMut(&Item, usize)) {

@@ -4,7 +4,7 @@ use super::{Change, Finding, Item, Part, count, list};
 use crate::{
     config::{Destination, Dlq, Otherwise, Plan, Route, TopicSpec},
     failure::Setback,
-    kafka::{Cluster, Connection, Fault, Kind, NewTopic, Settings, TopicInfo},
+    kafka::{Cluster, Code, Connection, Fault, Kind, NewTopic, Settings, TopicInfo},
     route::destinations,
     runtime::CLIENT_ID,
 };
@@ -206,7 +206,11 @@ fn create(item: &mut Item, spec: TopicSpec, details: Vec<String>, cluster: &Clus
         words.push_str(&format!(", {}", count(copies.max(0) as usize, "replica")));
     }
     let TopicSpec { partitions, replication, config } = spec;
-    let judged = cluster.judge_topic(&NewTopic { name: &item.name, partitions, replication, config: &config });
+    let judged = match cluster.judge_topic(&NewTopic { name: &item.name, partitions, replication, config: &config }) {
+        // Another `apply` has made it since we looked.
+        Err(fault) if fault.code == Code::TopicAlreadyExists => Ok(()),
+        judged => judged,
+    };
     let settings = config.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     let step = item.step(words, Change::CreateTopic { partitions, replication, config });
     step.details = [settings, details].concat();
