@@ -107,9 +107,11 @@ fn human(plan: &Plan, parts: &[Part], yes: bool) -> io::Result<Exit> {
 
 fn ended(report: &Report, exit: Exit, out: &mut impl Write) -> io::Result<()> {
     let (done, left) = (report.done(), report.changes() - report.done());
-    for problem in report.items.iter().flat_map(|i| &i.problems) {
-        writeln!(out, "error: {}", problem.message)?;
-        problem.help.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
+    let problems = report.items.iter().flat_map(|i| &i.problems).map(|p| (&p.message, &p.help));
+    let unseen = report.items.iter().filter_map(|i| i.unreachable.as_ref()).map(|s| (&s.message, &s.help));
+    for (message, help) in problems.chain(unseen) {
+        writeln!(out, "error: {message}")?;
+        help.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
     }
     match (exit, left) {
         (Exit::Done, 0) => writeln!(out, "applied {done} of {done}"),

@@ -83,3 +83,28 @@ fn a_sqlite_file_is_made_by_apply_and_not_by_plan() {
     project.run(&["plan", "--only", "tables", "--exit-code"]).ok();
     assert!(project.folder.join("data/books.db").exists());
 }
+
+#[test]
+fn tables_that_cannot_be_looked_at_after_a_migration_are_told_with_3() {
+    let scene = Scene::new("plan_after");
+    let user = &scene.app;
+    let name = scene.database.url.rsplit_once('/').unwrap().1;
+    scene.database.execute(&format!("CREATE ROLE {user} LOGIN PASSWORD 'x'; ALTER DATABASE {name} OWNER TO {user}"));
+    let url = scene.database.url.replace("postgres@", &format!("{user}:x@"));
+    let project = Project::new(&(head(user, &scene.registry.url, &url) + &routes(user)))
+        .file("schemas/payment.avsc", PAYMENT)
+        .file("migrations/1_payments.sql", TABLE);
+    project.run(&["apply", "--only", "tables", "--yes"]).ok();
+    // From its commit on, nobody but a superuser gets in.
+    let closes = format!("ALTER DATABASE {name} CONNECTION LIMIT 0;");
+    let project = project.file("migrations/2_closes.sql", &closes);
+    let applied = project.run(&["apply", "--only", "tables", "--yes"]);
+    assert_eq!(applied.code, Some(3), "{applied:?}");
+    assert!(applied.stdout.contains("done books: apply migration 2_closes"), "{}", applied.stdout);
+    assert!(
+        applied.stdout.contains("error: ") && applied.stdout.contains("too many connections"),
+        "{}",
+        applied.stdout
+    );
+    scene.database.execute(&format!("ALTER DATABASE {name} OWNER TO postgres; DROP OWNED BY {user}; DROP ROLE {user}"));
+}

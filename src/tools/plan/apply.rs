@@ -40,7 +40,8 @@ fn exit(item: &Item) -> Exit {
         Remedy::Retry => Exit::Environment,
     });
     let found = if item.problems.is_empty() { Exit::Done } else { Exit::Findings };
-    of_steps.max().unwrap_or(Exit::Done).max(found)
+    let unseen = if item.unreachable.is_none() { Exit::Done } else { Exit::Environment };
+    of_steps.max().unwrap_or(Exit::Done).max(found).max(unseen)
 }
 
 /// Carries an item's steps out one after another, up to the first that fails; those that are done already stay so.
@@ -139,6 +140,7 @@ fn database(plan: &Plan, item: &mut Item, runtime: &Runtime, told: &mut dyn FnMu
     // Only now can be told whether the tables are as the routes need them.
     let after = tables::item(plan, database, runtime);
     item.problems.extend(after.problems);
+    item.unreachable = after.unreachable;
 }
 
 /// All pending migrations, under one lock; whether they stand.
