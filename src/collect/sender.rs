@@ -32,6 +32,9 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_secs(3);
 /// How often a collector that waits looks again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// For how long a record that was not written speaks against a cluster that answers: whoever is told that we are not ready
+/// sends nothing that could show the contrary.
+const UNWRITTEN: Duration = Duration::from_secs(10);
 /// What is under way at a stop has so long to be acknowledged.
 const STOP: Duration = Duration::from_secs(4);
 
@@ -92,6 +95,10 @@ pub(super) struct Sender {
 struct Pending {
     requests: HashMap<u32, Waiting>,
     next: u32,
+    /// Why a record was not written, and when, while none has been since.
+    unwritten: Option<(Instant, Setback)>,
+    /// Whether the cluster is to be asked.
+    suspect: bool,
 }
 
 struct Waiting {
@@ -130,29 +137,29 @@ impl Pending {
         (request, order.judged, order.headers)
     }
 
-    /// A record's report; the last one of a request answers it. What is wrong where the record is not at fault.
-    fn report(&mut self, tag: usize, result: Result<(), Fault>) -> Option<Setback> {
+    /// A record's report; the last one of a request answers it.
+    fn report(&mut self, tag: usize, result: Result<(), Fault>) {
         let (request, number) = ((tag >> 32) as u32, tag & 0xffff_ffff);
-        let waiting = self.requests.get_mut(&request)?;
-        if std::mem::replace(waiting.reported.get_mut(number)?, true) {
-            return None;
+        let Some(waiting) = self.requests.get_mut(&request) else { return };
+        let Some(reported) = waiting.reported.get_mut(number) else { return };
+        if std::mem::replace(reported, true) {
+            return;
         }
         waiting.left -= 1;
         let index = waiting.indexes[number];
-        let mut at_fault = None;
         match result {
-            Ok(()) => {}
+            Ok(()) => self.unwritten = None,
             Err(fault) if is_of_record(&fault) => waiting.answer.refused.push((index, refused_failure(&fault))),
             Err(fault) => {
                 waiting.answer.unacknowledged.insert(index);
                 waiting.answer.why = fault.message.clone();
-                at_fault = Some(fault.into());
+                self.unwritten = Some((Instant::now(), fault.into()));
+                self.suspect = true;
             }
         }
         if waiting.left == 0 {
             self.answer(request);
         }
-        at_fault
     }
 
     fn answer(&mut self, request: u32) {
@@ -262,7 +269,6 @@ impl Sender {
     /// Produces until the last request is gone (then `None`), or the producer is of no more use.
     fn produce(&self, mut producer: Producer, open: &Open) -> Option<Setback> {
         let mut pending = Pending::default();
-        let mut down = None;
         let mut looked = Instant::now();
         let mut stop_by = None;
         loop {
@@ -273,15 +279,13 @@ impl Sender {
                 Ok(order) => {
                     let more: Vec<Order> = self.orders.try_iter().take(64).collect();
                     for order in std::iter::once(order).chain(more) {
-                        self.send(&mut producer, &mut pending, order, &mut down);
+                        self.send(&mut producer, &mut pending, order);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => gone = true,
             }
-            let reported = producer.reports(Duration::ZERO, |tag, result| {
-                down = pending.report(tag, result).or(down.take());
-            });
+            let reported = producer.reports(Duration::ZERO, |tag, result| pending.report(tag, result));
             if let Err(fault) = reported {
                 pending.give_up(&fault.message);
                 return Some(fault.into());
@@ -297,12 +301,12 @@ impl Sender {
                     return None;
                 }
             }
-            self.look(&producer, open, &mut down, &mut looked);
+            self.look(&producer, open, &mut pending, &mut looked);
         }
     }
 
     /// Hands a request's records over.
-    fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order, down: &mut Option<Setback>) {
+    fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order) {
         let (request, judged, headers) = pending.add(order);
         let headers: Vec<Header<'_>> =
             headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect();
@@ -320,35 +324,35 @@ impl Sender {
                 timestamp: None,
                 tag,
             };
-            let taken = producer.hand_over(&record, ACKNOWLEDGED_WITHIN, |tag, result| {
-                *down = pending.report(tag, result).or(down.take());
-            });
+            let taken = producer.hand_over(&record, ACKNOWLEDGED_WITHIN, |tag, result| pending.report(tag, result));
             if let Err(fault) = taken {
-                *down = pending.report(tag, Err(fault)).or(down.take());
+                pending.report(tag, Err(fault));
             }
         }
     }
 
-    /// Closes the gate while the cluster does not answer, and opens it again when it does.
-    fn look(&self, producer: &Producer, open: &Open, down: &mut Option<Setback>, looked: &mut Instant) {
-        if let Some(trouble) = producer.trouble().filter(|_| down.is_none()) {
-            *down = Some(trouble.fault.into());
-        }
-        if down.is_none() || looked.elapsed() < AGAIN {
+    /// Closes the gate while the cluster does not answer, and opens it again when it does. While it answers and writes
+    /// nothing, the gate stays open, for only an event shows that this is over.
+    fn look(&self, producer: &Producer, open: &Open, pending: &mut Pending, looked: &mut Instant) {
+        pending.suspect |= producer.trouble().is_some();
+        if !pending.suspect || looked.elapsed() < AGAIN {
             return;
         }
-        let closed = self.gate.state().is_err();
         // Asked once before the gate closes: one broker that went away says nothing of the others.
         let topic = self.collector.topic.as_str();
         let answer = producer.cluster(ASK).topics(&[topic]).map(|found| found.contains_key(topic));
         *looked = Instant::now();
         match answer {
-            Ok(true) => {
-                *down = None;
-                if closed {
+            Ok(true) => match pending.unwritten.as_ref().filter(|(at, _)| at.elapsed() < UNWRITTEN) {
+                Some((_, setback)) => {
+                    self.telemetry.waits(setback);
+                    self.gate.set(Ok(Arc::new(open.clone())));
+                }
+                None => {
+                    pending.suspect = false;
                     self.opens(open);
                 }
-            }
+            },
             Ok(false) => self.waits(&missing(topic)),
             Err(fault) => self.waits(&fault.into()),
         }

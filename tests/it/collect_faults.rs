@@ -5,6 +5,10 @@ use crate::{
     harness::{Broker, Project, bootstrap_servers, create_topic, read_topic, unique, wait_until},
 };
 use pointsman::{config::Kafka, kafka};
+use rdkafka::{
+    mocking::MockCluster,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::BTreeSet,
@@ -248,6 +252,29 @@ fn a_client_that_does_not_read_its_answers_is_let_go() {
         stream.write(asks.as_bytes()).is_err_and(|e| e.kind() != ErrorKind::WouldBlock)
     });
     assert_eq!(c.json(GOOD).status, 202);
+}
+
+#[test]
+fn a_collector_whose_events_are_all_refused_is_not_ready_and_goes_on_trying() {
+    let topic = "events".to_owned();
+    // A real broker refuses what is written, and tells of its topics, by ACLs alone.
+    let broker = MockCluster::new(1).unwrap();
+    broker.create_topic(&topic, 1, 1).unwrap();
+    let servers = broker.bootstrap_servers();
+    let project = Project::new(&config(&servers, &topic, "", "")).file("schemas/event.avsc", SCHEMA);
+    let c = Collecting::launch(project, topic);
+    c.wait_until_ready();
+    assert_eq!(c.json(GOOD).status, 202);
+    broker.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 100]);
+    assert_eq!(c.json(GOOD).problem(), (503, "unavailable"));
+    let ready = format!("{}/ready", c.pages);
+    wait_until("it is not ready", Duration::from_secs(8), || get(&ready).status == 503);
+    let health = get(&format!("{}/health", c.pages)).body;
+    assert_eq!(health["collectors"][0]["state"], "waiting", "{health}");
+    assert!(health["collectors"][0]["waits_for"]["help"].as_str().unwrap().contains("ACLs"), "{health}");
+    broker.clear_request_errors(RDKafkaApiKey::Produce);
+    assert_eq!(c.json(GOOD).status, 202, "the next event shows that it is over");
+    c.wait_until_ready();
 }
 
 #[test]
