@@ -88,6 +88,7 @@ impl Worker {
                 self.on_report(report);
             }
             while let Ok(Command::Stop) = self.commands.try_recv() {
+                self.hand.told = true;
                 self.input(Input::Stop);
             }
             if self.until_caught_up {
@@ -105,8 +106,14 @@ impl Worker {
         self.source.close();
         let left: Vec<Partition> = self.hand.committed.keys().cloned().collect();
         self.telemetry.route().released(&named(&left));
-        if let Some(dead) = self.hand.dead {
-            return Ending::Dead(dead);
+        match self.hand.dead {
+            Some(dead) if !self.hand.told => return Ending::Dead(dead),
+            // By its successor, most likely: a new client would take its place from it.
+            Some(dead) => {
+                let (route, cause, why) = (self.telemetry.route().name(), dead.cause.name(), &dead.message);
+                tracing::warn!(route, cause, "leaves without its last commit; those records are read again: {why}");
+            }
+            None => {}
         }
         self.telemetry.state(telemetry::State::Stopped);
         Ending::Left(self.hand.standing)

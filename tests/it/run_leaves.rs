@@ -1,9 +1,10 @@
 //! How a process leaves, whatever it is in the middle of, and how its workers come back.
 
 use crate::harness::{
-    Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message, produce,
-    read_topic, unique, wait_until,
+    Database, Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message,
+    produce, read_topic, unique, wait_until,
 };
+use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"leaves","fields":[{"name":"id","type":"long"}]}"#;
@@ -40,12 +41,8 @@ fn a_process_that_waits_for_what_does_not_answer_leaves_when_it_is_told() {
     let app = unique("leaves_down");
     let head = head(&app).replace(&bootstrap_servers(), &down);
     let database = format!("[databases.shop]\nurl = \"postgres://nobody@{down}/shop\"\nmigrations = \"migrations\"\n");
-    let to_table = project(&app, &head, &database, "")
+    let to_table = to_table(&app, &head, &database, "")
         .file("migrations/1_events.sql", "CREATE TABLE events (id BIGINT NOT NULL);");
-    let routes = std::fs::read_to_string(to_table.folder.join("routes.toml")).unwrap();
-    let table = "{ database = \"shop\", table = \"events\" }";
-    let topic = format!("{{ topic = \"{app}_out\", format = \"json\" }}");
-    let to_table = to_table.file("routes.toml", &routes.replace(&topic, table));
     for (project, arguments, says) in
         [(project(&app, &head, "", ""), &["run"][..], "refused"), (to_table, &["run", "--migrate"][..], "refused")]
     {
@@ -204,4 +201,54 @@ fn a_member_whose_name_was_taken_reads_on_once_the_other_is_gone() {
         assert!(first.runs(), "{}", first.stderr());
         delivered() == 2
     });
+}
+
+/// Keeps rows out of the table `events` until it is dropped.
+fn locked(database: &Database) -> PgConnection {
+    block_on(async {
+        let mut held = PgConnection::connect(&database.url).await.unwrap();
+        sqlx::raw_sql("BEGIN; LOCK TABLE events IN SHARE MODE").execute(&mut held).await.unwrap();
+        held
+    })
+}
+
+/// A route to the table `events`.
+fn to_table(app: &str, head: &str, more: &str, keys: &str) -> Project {
+    let project = project(app, head, more, keys);
+    let routes = std::fs::read_to_string(project.folder.join("routes.toml")).unwrap();
+    let topic = format!("{{ topic = \"{app}_out\", format = \"json\" }}");
+    project.file("routes.toml", &routes.replace(&topic, "{ database = \"shop\", table = \"events\" }"))
+}
+
+#[test]
+fn a_process_that_is_fenced_while_it_drains_leaves_all_the_same() {
+    let app = unique("leaves_draining");
+    topics(&app, 1);
+    let database = Database::new("leaves");
+    database.execute("CREATE TABLE events (id BIGINT NOT NULL)");
+    let more = format!(
+        "[kafka.consumer]\n\"group.instance.id\" = \"one\"\n\"session.timeout.ms\" = \"6000\"\n\
+         [databases.shop]\nurl = \"{}\"",
+        database.url
+    );
+    let project = || to_table(&app, &head(&app), &more, "retry = { initial = \"1s\", max = \"5s\" }");
+    let (old, new) = (project(), project());
+    let sent = |id: i32| produce(&format!("{app}_in"), [message("k", format!(r#"{{"id":{id}}}"#))]);
+    let mut first = old.spawn(&["run", "--instance", "a", "--drain", "600"]);
+    sent(1);
+    wait_until("the first delivers", PATIENCE, || database.count("events") == 1);
+    // What it delivers next cannot be committed, so its drain lasts.
+    let held = locked(&database);
+    sent(2);
+    let waits = "pg_locks WHERE NOT granted AND relation = 'events'::regclass";
+    wait_until("the first waits for the table", PATIENCE, || database.count(waits) == 1);
+    first.signal("TERM");
+    wait_until("the first drains", PATIENCE, || first.stderr().contains("draining"));
+    // A deployment's new process takes the name.
+    let _second = new.spawn(&["run", "--instance", "b"]);
+    wait_until("the first has left", PATIENCE, || !first.runs());
+    let finished = first.wait();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    drop(held);
+    wait_until("the second delivers what the first left", PATIENCE, || database.count("events") == 2);
 }
