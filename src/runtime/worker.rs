@@ -304,7 +304,7 @@ impl Worker {
     /// delivered would not be seen.
     fn ask_ends(&mut self) {
         let still = !self.flow.flowing() && !self.hand.committed.is_empty();
-        if still && self.hand.lag_at.is_none_or(|at| at <= Instant::now()) && self.source.trouble().is_none() {
+        if still && self.hand.lag_at.is_none_or(|at| at <= Instant::now()) {
             self.hand.lag_at = Some(Instant::now() + LAG);
             let partitions = self.hand.committed.keys().cloned().collect();
             self.fetch.ends(self.hand.attempt.now(), self.source.consumer(), partitions);

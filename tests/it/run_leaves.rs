@@ -1,7 +1,7 @@
 //! How a process leaves, whatever it is in the middle of, and how its workers come back.
 
 use crate::harness::{
-    Database, Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message,
+    Broker, Database, Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message,
     produce, read_topic, unique, wait_until,
 };
 use sqlx::{Connection, PgConnection};
@@ -251,4 +251,37 @@ fn a_process_that_is_fenced_while_it_drains_leaves_all_the_same() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     drop(held);
     wait_until("the second delivers what the first left", PATIENCE, || database.count("events") == 2);
+}
+
+#[test]
+fn the_lag_grows_also_after_the_broker_was_away() {
+    let app = unique("leaves_away");
+    let broker = Broker::start();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let (input, other, out) = (format!("{app}_in"), format!("{app}_other"), format!("{app}_out"));
+    for topic in [&input, &other, &out] {
+        broker.create_topic(topic);
+    }
+    // Nothing is taken from it while the broker is away.
+    let more = format!(
+        "[kafka.consumer]\n\"session.timeout.ms\" = \"60000\"\n\
+         [http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{other}\"\nformat = \"json\"\n\
+         schema = \"leaves.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{out}\", format = \"json\" }}"
+    );
+    let head = head(&app).replace(&bootstrap_servers(), &broker.servers());
+    let project = project(&app, &head, &more, "");
+    let mut run = project.spawn(&["run"]);
+    let lag = || {
+        let lines = metrics(&listen, "pointsman_lag_records{route=\"r\"");
+        lines.iter().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    broker.produce(&input, [message("bad", "no JSON")]);
+    wait_until("the route stands, and tells its lag", PATIENCE, || {
+        assert!(run.runs(), "{}", run.stderr());
+        run.stderr().contains("standing") && lag() == 1
+    });
+    let is_down = || wait_until("the broker is missed", PATIENCE, || run.stderr().contains("FAIL"));
+    let broker = broker.restart(is_down);
+    broker.produce(&input, [message("k", r#"{"id":1}"#)]);
+    wait_until("its lag grows", PATIENCE, || lag() == 2);
 }

@@ -77,6 +77,15 @@ impl Broker {
         format!("127.0.0.1:{}", self.0.port)
     }
 
+    /// Makes a topic of one partition.
+    pub fn create_topic(&self, name: &str) {
+        create_at(&config(&self.servers()), name, 1, &[]);
+    }
+
+    pub fn produce(&self, topic: &str, records: impl IntoIterator<Item = Message>) {
+        produce_at(config(&self.servers()), topic, records);
+    }
+
     /// Ends it as a crash would, and starts it again over what it has kept.
     pub fn restart(self, meanwhile: impl FnOnce()) -> Broker {
         Broker(self.0.restart_kafka(meanwhile).ready(answers))
@@ -105,9 +114,14 @@ fn config(servers: &str) -> ClientConfig {
 
 /// Makes a topic, and waits until it has its leaders.
 pub fn create_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    create_at(&client(), name, partitions, settings);
+}
+
+fn create_at(client: &ClientConfig, name: &str, partitions: i32, settings: &[(&str, &str)]) {
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     topic.config = settings.to_vec();
-    let made = block_on(admin().create_topics([&topic], &patiently())).unwrap();
+    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
+    let made = block_on(admin.create_topics([&topic], &patiently())).unwrap();
     assert_eq!(made, [Ok(name.to_owned())]);
 }
 
@@ -179,7 +193,10 @@ pub fn members_of(group: &str) -> usize {
 
 /// Produces records in their order and waits until each is acknowledged.
 pub fn produce(topic: &str, records: impl IntoIterator<Item = Message>) {
-    let mut config = client();
+    produce_at(client(), topic, records);
+}
+
+fn produce_at(mut config: ClientConfig, topic: &str, records: impl IntoIterator<Item = Message>) {
     config.set("enable.idempotence", "true").set("linger.ms", "5").set("partitioner", "murmur2_random");
     // What a topic takes is for the broker to say.
     config.set("message.max.bytes", "10000000");
