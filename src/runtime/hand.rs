@@ -27,6 +27,8 @@ pub struct Hand {
     pub offered: Positions,
     pub notes: Notes,
     pub committing: Notes,
+    /// Whether something was thrown away that may have to be read again.
+    pub thrown: bool,
     /// The positions that are claimed or committed, for the lag; and when to ask for the ends again.
     pub committed: Positions,
     pub lag_at: Option<Instant>,

@@ -101,6 +101,7 @@ impl Worker {
                 self.telemetry.troubled(&why);
             }
             self.ask_ends();
+            self.forget_thrown();
             self.turn();
         }
         self.source.close();
@@ -125,14 +126,28 @@ impl Worker {
         match self.flow.state() {
             State::Standing(_) => self.input(Input::Stop),
             State::Flowing => {
-                let idle = self.flow.settled() && self.hand.held.is_none() && self.hand.ready.is_none();
                 let due = self.hand.compare_at.is_none_or(|at| at <= Instant::now());
-                if idle && due && !self.hand.comparing && self.source.caught_up() {
+                if self.idle() && due && !self.hand.comparing {
                     self.hand.comparing = true;
                     self.order(Task::Compare);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Whether nothing is under way, and everything that was there at the claim is read.
+    fn idle(&self) -> bool {
+        let hand = &self.hand;
+        self.flow.settled() && hand.held.is_none() && hand.ready.is_none() && self.source.caught_up()
+    }
+
+    /// What was thrown away counts as held until it is read again. Where nothing is left to read, it has been committed
+    /// after all: by a commit whose answer was lost, or by another worker.
+    fn forget_thrown(&mut self) {
+        if self.hand.thrown && *self.flow.state() == State::Flowing && self.idle() {
+            self.hand.thrown = false;
+            self.tell_held();
         }
     }
 
@@ -384,6 +399,7 @@ impl Worker {
                 self.hand.committing = Notes::default();
                 // The oldest record stays on the board: it gets older while nothing flows.
                 self.telemetry.holds_nothing();
+                self.hand.thrown = true;
                 self.order(Task::Abort);
             }
             Action::Claim(partitions) => {

@@ -285,3 +285,36 @@ fn the_lag_grows_also_after_the_broker_was_away() {
     broker.produce(&input, [message("k", r#"{"id":1}"#)]);
     wait_until("its lag grows", PATIENCE, || lag() == 2);
 }
+
+#[test]
+fn what_was_committed_after_all_is_not_told_as_unprocessed() {
+    let app = unique("leaves_oldest");
+    topics(&app, 1);
+    let database = Database::new("leaves");
+    database.execute("CREATE TABLE events (id BIGINT NOT NULL)");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let more = format!("[http]\nlisten = \"{listen}\"\n[databases.shop]\nurl = \"{}\"", database.url);
+    let project = to_table(&app, &head(&app), &more, "retry = { initial = \"5s\", max = \"5s\" }");
+    let sent = |id: i32| produce(&format!("{app}_in"), [message("k", format!(r#"{{"id":{id}}}"#))]);
+    let oldest = || {
+        let lines = metrics(&listen, "pointsman_oldest_unprocessed_seconds{");
+        lines.first().map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+    };
+    let run = project.spawn(&["run"]);
+    sent(1);
+    wait_until("it delivers", PATIENCE, || database.count("events") == 1);
+    let held = locked(&database);
+    sent(2);
+    let waits = "pg_locks WHERE NOT granted AND relation = 'events'::regclass";
+    wait_until("a commit waits for the table", PATIENCE, || database.count(waits) == 1);
+    // As if the commit had gone through and its answer been lost: its position is there when the worker claims again.
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass;
+         UPDATE pointsman_positions SET next_offset = 2",
+    );
+    wait_until("it recovers", PATIENCE, || run.stderr().contains("recovering"));
+    assert!(oldest().unwrap() > 0.0, "the record gets older while nothing flows");
+    drop(held);
+    wait_until("nothing is unprocessed", PATIENCE, || oldest() == Some(0.0));
+    assert_eq!(database.count("events"), 1);
+}
