@@ -138,6 +138,7 @@ impl Post {
                 Ok(crew) => crew,
                 Err(setback) => return Some(setback),
             };
+            self.tell(Notice::Begins { worker: self.index });
         }
     }
 

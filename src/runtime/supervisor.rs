@@ -33,6 +33,8 @@ pub struct Setting {
 pub enum Notice {
     /// It waits for a person.
     Stands { worker: usize, setback: Setback },
+    /// It begins anew: what it stood on is over.
+    Begins { worker: usize },
     /// Its thread has ended; with the setback it stood on, if any.
     Ended { worker: usize, standing: Option<Setback> },
     /// A fault of ours has ended its thread.
@@ -105,6 +107,7 @@ impl Supervisor {
             let mut panicked = false;
             match self.notices.recv() {
                 Ok(Notice::Stands { worker, setback }) => stands[worker] = Some(setback),
+                Ok(Notice::Begins { worker }) => stands[worker] = None,
                 Ok(Notice::Ended { worker, standing }) => {
                     live[worker] = false;
                     stands[worker] = standing.or(stands[worker].take());
@@ -134,5 +137,33 @@ impl Supervisor {
             }
         }
         standing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Cause;
+
+    #[test]
+    fn a_worker_that_stood_and_began_anew_is_not_stopped_with_the_last_that_stands() {
+        let (notice, notices) = unbounded();
+        let (commands, told) = unbounded();
+        let routes = vec!["a".to_owned(), "b".to_owned()];
+        let supervisor =
+            Supervisor { commands: vec![commands.clone(), commands], routes, threads: Vec::new(), notices };
+        let setback = || Setback::stand(Cause::Broker, "no such topic", "");
+        for notice_of in [
+            Notice::Stands { worker: 0, setback: setback() },
+            Notice::Begins { worker: 0 },
+            Notice::Stands { worker: 1, setback: setback() },
+            Notice::Ended { worker: 1, standing: None },
+            Notice::Ended { worker: 0, standing: None },
+        ] {
+            notice.send(notice_of).unwrap();
+        }
+        let standing = supervisor.wait();
+        assert_eq!(standing, [("b".to_owned(), setback())]);
+        assert!(told.is_empty(), "the other one ran on");
     }
 }
