@@ -42,6 +42,8 @@ pub struct Crew {
     worker: Worker,
     deliverer: Deliverer,
     orders: Receiver<Order>,
+    /// Dropped when the deliverer ends, also by a panic.
+    done: Sender<()>,
 }
 
 impl Post {
@@ -57,6 +59,7 @@ impl Post {
         let (setting, route) = (&self.setting, &self.route);
         let (orders, orders_in) = unbounded();
         let (reports, reports_in) = unbounded::<Report>();
+        let (done, delivered) = bounded(0);
         let telemetry = setting.telemetry.route(&route.name, &case_names(route));
         let source = Source::open(&setting.kafka, route, self.number, telemetry.clone())?;
         let telemetry = telemetry.worker(self.number);
@@ -90,6 +93,7 @@ impl Post {
             fetch,
             orders,
             reports: reports_in,
+            delivered,
             commands: self.commands.clone(),
             telemetry,
             until_caught_up: setting.until_caught_up,
@@ -97,7 +101,7 @@ impl Post {
             index: self.index,
             hand,
         };
-        Ok(Crew { worker, deliverer, orders: orders_in })
+        Ok(Crew { worker, deliverer, orders: orders_in, done })
     }
 
     /// Works until it is over, and tells so, also by a panic.
@@ -142,8 +146,8 @@ impl Post {
         }
     }
 
-    fn run(&self, Crew { worker, deliverer, orders }: Crew) -> Ending {
-        let (done, delivered) = bounded::<()>(0);
+    fn run(&self, Crew { worker, deliverer, orders, done }: Crew) -> Ending {
+        let delivered = worker.delivered.clone();
         let delivering = spawn(format!("{}-out", self.name()), move || {
             let _done = done;
             deliverer.run(&orders);
@@ -183,5 +187,69 @@ fn patience(route: &Route, drain: Duration) -> Patience {
         give_up_after: route.retry.give_up_after,
         commit_interval: route.commit_interval,
         drain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::testing::Folder,
+        destination::{Begin, Destination, TopicInfos},
+        kafka::Settings,
+        record::{Partition, Positions},
+        route::Program,
+        runtime::{CLIENT_ID, deliverer::Opener},
+        telemetry::Telemetry,
+    };
+
+    /// Panics where a destination is opened.
+    struct Faulty;
+
+    impl Opener for Faulty {
+        fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
+            panic!("a fault of ours")
+        }
+
+        fn start(&mut self, _: &[Partition], _: Begin) -> Result<Positions, Setback> {
+            Ok(Positions::new())
+        }
+
+        fn topics(&mut self) -> Result<TopicInfos, Setback> {
+            Ok(TopicInfos::new())
+        }
+
+        fn ends(&mut self, _: &TopicInfos) -> Result<Positions, Setback> {
+            Ok(Positions::new())
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_deliverer_is_told_though_the_worker_has_nothing_to_order() {
+        // No broker answers, so no partition is ever assigned.
+        let text = "version = 1\napp = 'shop'\nkafka = { bootstrap_servers = 'localhost:1' }\n[routes.r]\ntopic = 'orders'\n\
+                    format = 'json'\nschema = 'shop.Order'\ndlq = 'discard'\ndestination = { topic = 'out', format = 'json' }\n";
+        let plan = Arc::new(Folder::new(&[("routes.toml", text)]).plan());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let setting = Arc::new(Setting {
+            kafka: Settings::new(&plan.kafka, CLIENT_ID),
+            handle: runtime.handle().clone(),
+            registry: None,
+            telemetry: Telemetry::new(),
+            instance: "test".to_owned(),
+            until_caught_up: false,
+            drain: Duration::ZERO,
+            plan: plan.clone(),
+        });
+        let (notices, told) = unbounded();
+        let (_commands, commands) = unbounded();
+        let post = Post { setting, route: plan.routes[0].clone(), number: 0, index: 7, commands, notices };
+        let mut crew = post.crew().unwrap();
+        crew.deliverer.opener = Box::new(Faulty);
+        let thread = thread::spawn(move || post.hold(crew));
+        let notice = told.recv_timeout(Duration::from_secs(30));
+        assert!(matches!(notice, Ok(Notice::Panicked { worker: 7 })), "{notice:?}");
+        let panic = thread.join().unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"a fault of ours"), "the deliverer's own is passed on");
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     source::{self, Source},
     telemetry::{self, CaseCounts, Example, FailureCount, Sample, WorkerTelemetry},
 };
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long the worker waits for records before it looks at its reports again. A report wakes it earlier.
@@ -59,6 +59,8 @@ pub struct Worker {
     pub fetch: Fetch,
     pub orders: Sender<Order>,
     pub reports: Receiver<Report>,
+    /// Closed once the deliverer has ended.
+    pub delivered: Receiver<()>,
     pub commands: Receiver<Command>,
     pub telemetry: WorkerTelemetry,
     pub until_caught_up: bool,
@@ -78,9 +80,10 @@ pub enum Ending {
 }
 
 impl Worker {
-    /// Runs until it is stopped, has caught up, or can never go on.
+    /// Runs until it is stopped, has caught up, or can never go on; or its deliverer has ended by a panic, which is then
+    /// the post's to pass on.
     pub fn run(mut self) -> Ending {
-        while !self.flow.ended() {
+        while !self.flow.ended() && self.delivered.try_recv() == Err(TryRecvError::Empty) {
             for event in self.source.serve() {
                 self.on_event(event);
             }
