@@ -38,7 +38,7 @@ pub const BODY_LIMIT: usize = 8 << 20;
 const HEAD_LIMIT: usize = 16 << 10;
 /// How long a client may take to send its headers, and how long a request may take altogether.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may leave its answer unread.
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);

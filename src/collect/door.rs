@@ -8,7 +8,12 @@ use super::{
     sender::{Gate, Order, Reply},
     trace,
 };
-use crate::{failure::Failure, http::Peer, record::Header, telemetry::CollectorTelemetry};
+use crate::{
+    failure::Failure,
+    http::{Peer, REQUEST_TIMEOUT},
+    record::Header,
+    telemetry::CollectorTelemetry,
+};
 use axum::{
     Json,
     body::Body,
@@ -25,8 +30,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How long an answer waits for the brokers.
+/// How long an answer waits for the brokers, and how long after the request's head it is given at the latest: once the
+/// server gives the request up itself, its answer says that nothing was taken.
 const PATIENCE: Duration = Duration::from_secs(14);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(REQUEST_TIMEOUT.as_secs() - 2);
 /// A body of this size, in bytes, is judged aside: it would hold up the other requests of its thread.
 const LARGE: usize = 1 << 20;
 
@@ -52,7 +59,7 @@ pub(super) async fn enter(State(door): State<Arc<Door>>, request: Request) -> Re
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let mut response = match parts.method {
-        Method::POST => door.post(&parts.headers, peer, body).await.unwrap_or_else(Problem::into_response),
+        Method::POST => door.post(&parts.headers, peer, body, begun).await.unwrap_or_else(Problem::into_response),
         Method::OPTIONS => {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
@@ -71,7 +78,7 @@ pub(super) async fn enter(State(door): State<Arc<Door>>, request: Request) -> Re
 }
 
 impl Door {
-    async fn post(&self, headers: &HeaderMap, peer: Option<Peer>, body: Body) -> Answer {
+    async fn post(&self, headers: &HeaderMap, peer: Option<Peer>, body: Body, begun: Instant) -> Answer {
         let (form, open) = self.admit(headers, peer)?;
         let mut held = self.budget.nothing();
         let body = body::read(body, headers, self.limit, &self.budget, &mut held).await?;
@@ -83,8 +90,9 @@ impl Door {
         let judged = super::judge::Judged { refused: Vec::new(), ..judged };
         let (reply, answer) = oneshot::channel();
         let order = Order { judged, headers: trace, held, reply };
-        let reply = if self.orders.send(order).is_ok() {
-            tokio::time::timeout(PATIENCE, answer).await.ok().and_then(Result::ok)
+        let patience = patience(begun.elapsed());
+        let reply = if !patience.is_zero() && self.orders.send(order).is_ok() {
+            tokio::time::timeout(patience, answer).await.ok().and_then(Result::ok)
         } else {
             None
         };
@@ -153,6 +161,11 @@ impl Door {
     }
 }
 
+/// How long the brokers are waited for by a request that has taken so long already; no time at all: they are not asked.
+fn patience(taken: Duration) -> Duration {
+    PATIENCE.min(ANSWERED_WITHIN.saturating_sub(taken))
+}
+
 /// Why is the operator's to know, from the log and /health: it tells of addresses inside.
 fn unavailable() -> Problem {
     let detail = "events cannot be written to their topic at the moment: send them again later";
@@ -193,5 +206,20 @@ fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     match charset.as_deref() {
         None | Some("utf-8" | "utf8" | "us-ascii") => Ok(form),
         Some(other) => Err(refused(format!("charset {other:?} is not understood: JSON is UTF-8"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_before_the_server_says_that_nothing_was_taken() {
+        for taken in (0..60).map(Duration::from_secs) {
+            let patience = patience(taken);
+            assert!(patience.is_zero() || taken + patience < REQUEST_TIMEOUT, "{patience:?} after {taken:?}");
+        }
+        assert_eq!(patience(Duration::from_secs(1)), PATIENCE);
+        assert_eq!(patience(Duration::from_secs(20)), Duration::from_secs(8));
     }
 }
