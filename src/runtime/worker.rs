@@ -14,7 +14,7 @@ use crate::{
     destination::{Ticket, Work},
     failure::{Cause, Setback},
     record::{Partition, Records},
-    route::{Known, Program, Writer},
+    route::{Known, Program, Target, Writer},
     source::{self, Source},
     telemetry::{self, CaseCounts, Example, FailureCount, Sample, WorkerTelemetry},
 };
@@ -40,9 +40,12 @@ const GRACED: usize = 1024;
 /// How often the ends of partitions are asked for while nothing is read from them.
 const LAG: Duration = Duration::from_secs(10);
 
-/// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit
-/// is waited for, some 20 ms of full load, and 6 MiB of records at most.
+/// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit to
+/// topics is waited for, some 20 ms of full load, and 6 MiB of records at most.
 const QUEUED: usize = 24;
+
+/// The same for tables, which take longer over a batch than it took to make: what waits only gets cold.
+const QUEUED_FOR_TABLES: usize = 8;
 
 /// What a worker can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,8 +213,10 @@ impl Worker {
     }
 
     fn offer(&mut self) {
+        let Some((work, ..)) = &self.hand.ready else { return };
+        let tables = matches!(work.targets.first(), Some(Target::Table(_)));
         // Back-pressure: enough is waiting for the deliverer; its next report wakes us.
-        if self.orders.len() >= QUEUED {
+        if self.orders.len() >= if tables { QUEUED_FOR_TABLES } else { QUEUED } {
             return;
         }
         let Some((work, positions, notes)) = self.hand.ready.take() else { return };

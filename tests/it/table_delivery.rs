@@ -181,8 +181,10 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     claim(&mut tables).unwrap();
     let mut batch = Batch::default();
     batch.dead().record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap();
-    assert_eq!(tables.outbox_take(&[t(1)], "orders.dlq", 10).unwrap(), []);
-    let taken = tables.outbox_take(&[t(0), t(1)], "orders.dlq", 10).unwrap();
+    assert_eq!(tables.outbox_take(&[t(1)], Some("orders.dlq"), 10).unwrap().letters, []);
+    let taken = tables.outbox_take(&[t(0), t(1)], Some("orders.dlq"), 10).unwrap().letters;
+    let any = tables.outbox_take(&[t(0), t(1)], None, 10).unwrap();
+    assert_eq!((&any.letters, any.all), (&taken, true));
     assert_eq!(taken.iter().map(|b| b.offset).collect::<Vec<_>>(), [0, 2]);
     let letter = &taken[1];
     assert_eq!((&*letter.dlq, &letter.origin, letter.timestamp), ("orders.dlq", &t(0), None));
@@ -190,11 +192,11 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     assert_eq!(letter.value.as_deref(), Some(&b"value 2"[..]));
     assert_eq!(letter.headers[0], (b"h".to_vec(), Some(b"\xff".to_vec())));
     assert!(letter.headers.contains(&(b"pointsman.code".to_vec(), Some(b"truncated".to_vec()))));
-    assert_eq!(tables.outbox_take(&[t(0), t(1)], "another", 10).unwrap(), []);
+    assert_eq!(tables.outbox_take(&[t(0), t(1)], Some("another"), 10).unwrap().letters, []);
     assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), BTreeMap::from([("orders.dlq".to_owned(), 2)]));
     tables.outbox_delete(&[taken[0].id]).unwrap();
-    assert_eq!(tables.outbox_take(&[t(0)], "orders.dlq", 10).unwrap(), taken[1..]);
-    assert_eq!(tables.outbox_take(&[t(0)], "orders.dlq", 0).unwrap(), []);
+    assert_eq!(tables.outbox_take(&[t(0)], Some("orders.dlq"), 10).unwrap().letters, taken[1..]);
+    assert_eq!(tables.outbox_take(&[t(0)], Some("orders.dlq"), 0).unwrap().letters, []);
 }
 
 fn stop_ends_the_route_at_its_first_dead_letter(db: Db) {
@@ -310,11 +312,12 @@ fn letters_are_taken_by_so_many_bytes_at_a_time(db: Db) {
     batch.deliver(&mut tables, &targets).unwrap();
     let mut taken = Vec::new();
     for _ in 0..4 {
-        let letters = tables.outbox_take(&[t(0)], "orders.dlq", 10).unwrap();
-        taken.push(letters.iter().map(|l| l.offset).collect::<Vec<_>>());
-        tables.outbox_delete(&letters.iter().map(|l| l.id).collect::<Vec<_>>()).unwrap();
+        let some = tables.outbox_take(&[t(0)], Some("orders.dlq"), 10).unwrap();
+        taken.push((some.letters.iter().map(|l| l.offset).collect::<Vec<_>>(), some.all));
+        tables.outbox_delete(&some.letters.iter().map(|l| l.id).collect::<Vec<_>>()).unwrap();
     }
-    assert_eq!(taken, [vec![0, 1], vec![2, 3, 4], vec![5], vec![]], "8 MiB, and the letter that goes beyond");
+    let expected = [(vec![0, 1], false), (vec![2, 3, 4], false), (vec![5], true), (vec![], true)];
+    assert_eq!(taken, expected, "8 MiB, and the letter that goes beyond");
 }
 
 /// Control records and compaction move a position without a record.

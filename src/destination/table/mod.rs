@@ -29,7 +29,7 @@ mod statements;
 
 pub use headers::OwnedHeader;
 pub use live::Dialect;
-pub use outbox::Bound;
+pub use outbox::{Bound, Taken};
 pub use relay::{Outfit, Relayed};
 pub use shape::Shape;
 
@@ -141,12 +141,12 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The oldest dead letters of these partitions that are bound for this topic: at most `limit`, of some MiB. Outside of a
-    /// transaction: after a commit.
+    /// The oldest dead letters of these partitions that are bound for this topic, or for any: at most `limit`, of some MiB.
+    /// Outside of a transaction: after a commit.
     ///
     /// # Errors
     /// The environment's.
-    pub fn outbox_take(&mut self, partitions: &[Partition], dlq: &str, limit: usize) -> Result<Vec<Bound>, Setback> {
+    pub fn outbox_take(&mut self, partitions: &[Partition], dlq: Option<&str>, limit: usize) -> Result<Taken, Setback> {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         outbox::take(&mut *link.session, &self.owner, partitions, dlq, limit).map_err(|r| r.setback(place))
     }

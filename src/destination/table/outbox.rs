@@ -102,41 +102,63 @@ pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Ve
     ]
 }
 
-/// The group's oldest letters of these partitions to a topic, which their owner relays: at most `limit`, and about [`TAKEN`] bytes.
+/// Letters taken out to be relayed.
+pub struct Taken {
+    pub letters: Vec<Bound>,
+    /// Whether no others wait.
+    pub all: bool,
+}
+
+/// The group's oldest letters of these partitions, to one topic or to any, which their owner relays: at most `limit`, and
+/// about [`TAKEN`] bytes.
 pub(super) fn take(
     session: &mut dyn Session,
     owner: &Owner,
     partitions: &[Partition],
-    dlq: &str,
+    dlq: Option<&str>,
     limit: usize,
-) -> Result<Vec<Bound>, Refusal> {
+) -> Result<Taken, Refusal> {
     if partitions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Taken { letters: Vec::new(), all: true });
     }
-    let (of_ours, mut values) = of(owner, partitions);
-    values.push(Value::Text(dlq.to_owned()));
-    let dlq = values.len();
+    let (mut of_ours, mut values) = of(owner, partitions);
+    if let Some(dlq) = dlq {
+        values.push(Value::Text(dlq.to_owned()));
+        of_ours.push_str(&format!(" AND dlq = ${}", values.len()));
+    }
     values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let limit = values.len();
     values.push(Value::Int(TAKEN));
-    let taken = values.len();
+    let (limited, taken) = (values.len() - 1, values.len());
     // Ids and sizes first: the letters themselves are only read once it is known which.
-    let sql = format!(
-        "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers FROM {TABLE}
-        WHERE id IN (
-            SELECT id FROM (
-                SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
-                    SELECT id, coalesce(octet_length(\"key\"), 0) + coalesce(octet_length(\"value\"), 0)
-                        + octet_length(headers) AS size
-                    {of_ours} AND dlq = ${dlq} ORDER BY id LIMIT ${limit}
-                ) AS oldest
-            ) AS summed WHERE before < ${taken}
-        ) ORDER BY id"
+    let ids = format!(
+        "SELECT id FROM (
+            SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
+                SELECT id, coalesce(octet_length(\"key\"), 0) + coalesce(octet_length(\"value\"), 0)
+                    + octet_length(headers) AS size
+                {of_ours} ORDER BY id LIMIT ${limited}
+            ) AS oldest
+        ) AS summed WHERE before < ${taken}"
     );
-    let rows = session.fetch(&sql, &values)?;
-    rows.into_iter()
+    // An array has Postgres look each of them up, where it would read the whole table a second time.
+    let these = match session.dialect() {
+        Dialect::Postgres => format!("id = ANY(ARRAY({ids}))"),
+        Dialect::Sqlite => format!("id IN ({ids})"),
+    };
+    let rows = session.fetch(
+        &format!(
+            "SELECT id, dlq, topic, \"partition\", position, timestamp_ms, \"key\", \"value\", headers FROM {TABLE}
+            WHERE {these} ORDER BY id"
+        ),
+        &values,
+    )?;
+    // The database counts a letter's key, value and headers; ids and names come on top here, which ends a round no later.
+    let bytes: usize = rows.iter().flatten().map(Value::size).sum();
+    let all = rows.len() < limit && bytes < TAKEN as usize;
+    let letters = rows
+        .into_iter()
         .map(|row| bound(row).ok_or_else(|| Refusal::environment(format!("{TABLE}: a row that is none of ours"))))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(Taken { letters, all })
 }
 
 /// How many letters of these partitions the group has, by the topic they are bound for.

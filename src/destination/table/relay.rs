@@ -116,7 +116,20 @@ impl Relayed {
 
     /// Relays what waits for topics that do not rest, and deletes what they have acknowledged, whatever became of the rest.
     fn relay(&mut self) -> Result<(), Setback> {
-        let mut waiting = self.tables.outbox_count(&self.claimed)?;
+        // Mostly what waits is what the last transaction left, and one query brings it.
+        let mut rounds: BTreeMap<String, Vec<Bound>> = BTreeMap::new();
+        let mut all = false;
+        if self.resting.is_empty() {
+            let taken = self.tables.outbox_take(&self.claimed, None, ROUND)?;
+            all = taken.all;
+            for letter in taken.letters {
+                rounds.entry(letter.dlq.clone()).or_default().push(letter);
+            }
+        }
+        let mut waiting = match all {
+            true => rounds.iter().map(|(topic, letters)| (topic.clone(), letters.len())).collect(),
+            false => self.tables.outbox_count(&self.claimed)?,
+        };
         self.tell(&waiting);
         // One that nothing waits for any more has nothing to be tried with.
         self.resting.retain(|topic, _| waiting.contains_key(topic));
@@ -127,13 +140,22 @@ impl Relayed {
             self.equip(&names).map_err(|setback| waits(&waiting, setback))?;
         }
         self.owed = false;
-        topics.iter().try_for_each(|topic| self.relay_to(topic, &mut waiting))
+        topics.iter().try_for_each(|topic| self.relay_to(topic, rounds.remove(topic), &mut waiting))
     }
 
-    fn relay_to(&mut self, topic: &str, waiting: &mut BTreeMap<String, usize>) -> Result<(), Setback> {
+    /// `first` are the oldest of its letters, if they were taken already.
+    fn relay_to(
+        &mut self,
+        topic: &str,
+        mut first: Option<Vec<Bound>>,
+        waiting: &mut BTreeMap<String, usize>,
+    ) -> Result<(), Setback> {
         while waiting.contains_key(topic) {
             let (limit, deadline) = self.resting.get(topic).map_or((ROUND, DEADLINE), |rest| (1, rest.trial));
-            let letters = self.tables.outbox_take(&self.claimed, topic, limit)?;
+            let letters = match first.take() {
+                Some(letters) => letters,
+                None => self.tables.outbox_take(&self.claimed, Some(topic), limit)?.letters,
+            };
             let Some(outfit) = &mut self.outfit else { return Ok(()) };
             let mut heard = Heard::default();
             let sent = send_all(outfit, &letters, deadline, &mut heard);

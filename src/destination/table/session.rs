@@ -25,6 +25,14 @@ impl Value {
     pub fn text(&self) -> &str {
         if let Value::Text(t) = self { t } else { "" }
     }
+    /// Bytes of a text or of bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Value::Null | Value::Int(_) => 0,
+            Value::Text(t) => t.len(),
+            Value::Bytes(b) => b.len(),
+        }
+    }
     pub fn bytes(self) -> Option<Vec<u8>> {
         if let Value::Bytes(b) = self { Some(b) } else { None }
     }
