@@ -169,11 +169,13 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl From<Fault> for Setback {
-    /// Fenced ones are [`Cause::Fenced`]; what a person must mend stands; all else is tried again.
+    /// Fenced ones are [`Cause::Fenced`]; what a person must mend stands; all else is tried again. So is a topic or partition
+    /// that is unknown: a broker may not have heard of it yet. Whoever needs to know asks for the topic itself.
     fn from(fault: Fault) -> Setback {
         let taken = matches!(fault.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch);
         let cause = if taken || fault.kind == Kind::Fenced { Cause::Fenced } else { Cause::Broker };
-        let remedy = if fault.kind == Kind::Refused { Remedy::Stand } else { Remedy::Retry };
+        let unknown = matches!(fault.code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition);
+        let remedy = if fault.kind == Kind::Refused && !unknown { Remedy::Stand } else { Remedy::Retry };
         let help = match fault.code {
             code if is_authorization(code) => "check the credentials in [kafka.properties] and the principal's ACLs",
             Code::UnknownTopic | Code::UnknownTopicOrPartition => {
@@ -198,7 +200,8 @@ mod tests {
             (Code::OperationTimedOut, Cause::Broker, Remedy::Retry),
             (Code::NotLeaderForPartition, Cause::Broker, Remedy::Retry),
             (Code::TopicAuthorizationFailed, Cause::Broker, Remedy::Retry),
-            (Code::UnknownTopicOrPartition, Cause::Broker, Remedy::Stand),
+            (Code::UnknownTopicOrPartition, Cause::Broker, Remedy::Retry),
+            (Code::InvalidTopic, Cause::Broker, Remedy::Stand),
             (Code::IllegalGeneration, Cause::Fenced, Remedy::Retry),
             (Code::Fenced, Cause::Fenced, Remedy::Retry),
         ] {

@@ -8,7 +8,7 @@ use crate::{
         table::{self, Outfit, Relayed, Tables},
         topic::{DeadLetters, Facts, Letters, Terms, TopicFacts, Topics, fitted, missing},
     },
-    failure::{Cause, Setback},
+    failure::{Cause, Remedy, Setback},
     kafka::{At, Consumer, Producer, Reports, Settings, TopicInfo},
     record::{Partition, Positions},
     route::{Program, destinations},
@@ -100,6 +100,21 @@ impl RouteOpener {
         topics.chain(letters).collect()
     }
 
+    /// The topics that are read.
+    ///
+    /// # Errors
+    /// No broker answers; or one of them does not exist, which stands.
+    fn source(&self) -> Result<TopicInfos, Setback> {
+        self.awaits_kafka();
+        let names: Vec<&str> = self.route.topics.iter().map(String::as_str).collect();
+        let found = self.consumer.cluster(source::DEADLINE).topics(&names)?;
+        if let Some(topic) = names.iter().find(|t| !found.contains_key(**t)) {
+            return Err(missing(topic));
+        }
+        self.awaits_destination();
+        Ok(found)
+    }
+
     fn facts(&self) -> Result<Facts, Setback> {
         self.awaits_kafka();
         let written: Vec<&str> = self.written().into_iter().collect();
@@ -185,10 +200,7 @@ impl RouteOpener {
 
 impl Opener for RouteOpener {
     fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
-        let found = self.topics()?;
-        if let Some(topic) = self.route.topics.iter().find(|t| !found.contains_key(*t)) {
-            return Err(missing(topic));
-        }
+        self.source()?;
         let facts = self.facts()?;
         let ids = self.schema_ids()?;
         let program = Program::compile(&self.route, &ids)
@@ -218,11 +230,8 @@ impl Opener for RouteOpener {
     }
 
     fn topics(&mut self) -> Result<TopicInfos, Setback> {
-        self.awaits_kafka();
-        let names: Vec<&str> = self.route.topics.iter().map(String::as_str).collect();
-        let found = self.consumer.cluster(source::DEADLINE).topics(&names)?;
-        self.awaits_destination();
-        Ok(found)
+        // Once opened, the route has seen them: one that is gone may come back, or a broker has not heard of it yet.
+        self.source().map_err(|setback| Setback { remedy: Remedy::Retry, ..setback })
     }
 
     fn ends(&mut self, topics: &TopicInfos) -> Result<Positions, Setback> {

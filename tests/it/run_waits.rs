@@ -1,6 +1,9 @@
 //! What a process says of itself while something that it needs does not answer.
 
-use crate::harness::{Project, Running, block_on, bootstrap_servers, create_topic, unique, wait_until};
+use crate::harness::{
+    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce, read_topic,
+    unique, wait_until,
+};
 use std::{net::TcpListener, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -84,4 +87,32 @@ fn a_registry_or_database_that_is_down_at_the_start_is_named() {
         let route = waiting.says(&["waits for database shop since 2", "attempt"]);
         assert_eq!(route["last_setback"]["cause"], "database", "{arguments:?}");
     }
+}
+
+#[test]
+fn a_topic_that_goes_away_is_waited_for() {
+    let app = unique("gone");
+    let (input, output) = (format!("{app}_in"), format!("{app}_out"));
+    create_topic(&input, 1, &[]);
+    create_topic(&output, 1, &[]);
+    let project = Project::new(&format!(
+        "{}[kafka.consumer]\n\"topic.metadata.refresh.interval.ms\" = \"300\"\n\
+         [routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
+         on_position_lost = \"earliest\"\nretry = {{ max = \"1s\" }}\ndestination = {{ topic = \"{output}\", format = \"json\" }}\n",
+        head(&app)
+    ))
+    .file("schemas/event.avsc", SCHEMA);
+    let mut run = project.spawn(&["run"]);
+    produce(&input, [message("1", r#"{"id":1}"#)]);
+    wait_until("the first is delivered", PATIENCE, || read_topic(&output).len() == 1);
+    delete_topic(&input);
+    wait_until("it says so", PATIENCE, || {
+        run.stderr().lines().any(|line| line.contains(&input) && line.contains("\"recovering\"")) || !run.runs()
+    });
+    create_topic(&input, 1, &[]);
+    produce(&input, [message("2", r#"{"id":2}"#)]);
+    wait_until("the second is delivered", PATIENCE, || !run.runs() || read_topic(&output).len() == 2);
+    assert!(run.runs(), "{}", run.stderr());
+    run.signal("TERM");
+    run.wait().ok();
 }
