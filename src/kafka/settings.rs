@@ -23,6 +23,9 @@ const COMMON: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+/// OpenSSL's variables for the authorities to trust: a file, a folder.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// Defaults for consumers. With librdkafka's own fetch settings a consumer sits idle half of the time.
 const CONSUMER: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "5"),
@@ -117,6 +120,11 @@ impl Settings {
         let mut config = ClientConfig::new();
         config.set("client.id", &self.client_id);
         set(&mut config, COMMON);
+        // The OpenSSL that is built in looks for authorities where no system keeps them, or where these variables say.
+        // librdkafka looks where systems do; at all only for TLS.
+        if !AUTHORITIES.iter().any(|name| std::env::var_os(name).is_some()) {
+            config.set("ssl.ca.location", "probe");
+        }
         set(&mut config, defaults);
         config
     }
@@ -182,6 +190,19 @@ mod tests {
         assert_eq!(consumer.get("session.timeout.ms"), Some("10000"));
         let producer = s.producer(Some("g.0"));
         assert_eq!((producer.get("linger.ms"), producer.get("transactional.id")), (Some("50"), Some("g.0")));
+    }
+
+    #[test]
+    fn the_systems_authorities_are_trusted_unless_others_are_named() {
+        let clients = |s: Settings| [s.plain(), s.consumer("g", "0"), s.producer(None)];
+        for config in clients(settings(&[("security.protocol", "SSL")], &[])) {
+            let named = AUTHORITIES.iter().any(|name| std::env::var_os(name).is_some());
+            assert_eq!(config.get("ssl.ca.location"), (!named).then_some("probe"));
+            native(&config).unwrap();
+        }
+        for config in clients(settings(&[("ssl.ca.location", "ca.pem")], &[])) {
+            assert_eq!(config.get("ssl.ca.location"), Some("ca.pem"));
+        }
     }
 
     #[test]
