@@ -160,7 +160,8 @@ fn whole() -> Vec<String> {
         "--set-file".to_owned(),
         format!("alerts.rules={}", root().join("deploy/prometheus/pointsman.rules.yml").display()),
     ]);
-    let switches = "alerts.enabled=true,autoscaling.enabled=true,serviceMonitor.enabled=true,secrets.files=files,\
+    let switches = "alerts.enabled=true,autoscaling.enabled=true,serviceMonitor.enabled=true,collectors.enabled=true,\
+                    secrets.files=files,\
                     secrets.environment={database,kafka},environment.KAFKA_BOOTSTRAP_SERVERS=kafka:9092,\
                     arguments={--only,stored-events}";
     settings.extend(["--set".to_owned(), switches.to_owned()]);
@@ -179,6 +180,7 @@ fn helm_and_kubernetes_accept_the_chart() {
         let kinds = kinds(&text);
         assert_eq!(kinds.get("StatefulSet"), Some(&1), "{kinds:?}");
         assert_eq!(kinds.get("PodDisruptionBudget"), Some(&1), "{kinds:?}");
+        assert_eq!(kinds.get("Service"), Some(if name == "whole" { &2 } else { &1 }), "{kinds:?}");
         // Kubernetes' own kinds; those of operators it passes over, loudly.
         run(Command::new(&validate).args(["--kubernetes-version", short, "--strict", "--quiet"]).arg(path));
         let custom =
@@ -205,6 +207,14 @@ fn the_chart_carries_the_project_and_the_rules_as_they_are() {
     let pod = &of("StatefulSet")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["args"], serde_json::json!(["run", "--drain=25", "--only", "stored-events"]));
     assert_eq!(pod["terminationGracePeriodSeconds"], 35, "longer than a drain may take");
+    // The shipped collector listens where its Service sends.
+    let container = &pod["containers"][0];
+    let heard = serde_json::json!({ "name": "COLLECTOR_LISTEN", "value": "0.0.0.0:8088" });
+    assert!(container["env"].as_array().unwrap().contains(&heard));
+    assert_eq!(container["ports"][1], serde_json::json!({ "name": "collectors", "containerPort": 8088 }));
+    let services = manifests.as_array().unwrap().iter().filter(|m| m["kind"] == "Service");
+    let sends: Vec<_> = services.map(|s| &s["spec"]["ports"][0]["targetPort"]).collect();
+    assert_eq!(sends, ["http", "collectors"]);
     // A pod that waits for its environment is not ready, and keeps no other from starting.
     assert_eq!(of("StatefulSet")["spec"]["podManagementPolicy"], "Parallel");
 }

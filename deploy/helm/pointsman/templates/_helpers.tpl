@@ -32,6 +32,10 @@ env:
     valueFrom: { fieldRef: { fieldPath: metadata.name } }
   - name: HTTP_LISTEN
     value: "0.0.0.0:{{ .Values.port }}"
+  {{- if .Values.collectors.enabled }}
+  - name: COLLECTOR_LISTEN
+    value: "0.0.0.0:{{ .Values.collectors.port }}"
+  {{- end }}
   {{- range $name, $value := .Values.environment }}
   - name: {{ $name }}
     value: {{ $value | quote }}
