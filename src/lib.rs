@@ -1,23 +1,24 @@
 //! Pointsman carries typed records along Kafka routes, exactly once.
 //!
-//! The rooms stand in the order of the flow; each imports only from those above it (`tests/it/house.rs` holds that).
+//! The rooms stand in the order of dependency: each imports only from those above it (`tests/it/house.rs` holds that).
+//! A record's way is kafka → source → route → destination, driven by runtime.
 
-pub mod failure;
-pub mod telemetry;
-pub mod record;
-pub mod schema;
-pub mod codec;
-pub mod expr;
-pub mod config;
-pub mod route;
-pub mod kafka;
-pub mod http;
-pub mod registry;
-pub mod source;
-pub mod destination;
-pub mod runtime;
-pub mod ops;
-pub mod collect;
-pub mod generate;
-pub mod tools;
-pub mod cli;
+pub mod failure; // failures and setbacks, every documented code
+pub mod telemetry; // verbs that write log line, metric and board
+pub mod record; // records, batches, positions, dead letters
+pub mod schema; // schemas, the catalog of schemas/, Confluent's framing
+pub mod codec; // Avro bodies: scan, resolve, JSON, splice, cells
+pub mod expr; // CEL: parsed, type-checked, compiled to closures
+pub mod config; // routes.toml to `Plan`, with every problem at its place
+pub mod route; // `Plan` to `Program`; `process`
+pub mod kafka; // librdkafka: clients, batches, faults
+pub mod http; // bind, limits, graceful stop
+pub mod registry; // the client; the embedded registry
+pub mod source; // assignments, seeks, where a partition starts
+pub mod destination; // topics; tables in Postgres and SQLite
+pub mod runtime; // flow, worker, deliverer; the supervisor
+pub mod ops; // /metrics, /health, /ready, the status page
+pub mod collect; // HTTP front doors of topics
+pub mod generate; // records from schemas and their hints
+pub mod tools; // what the commands do
+pub mod cli; // arguments in, words out

@@ -39,7 +39,7 @@ fn sources() -> Vec<Source> {
 /// The rooms, in lib.rs's order.
 fn rooms() -> Vec<String> {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    lib.lines().filter_map(|l| Some(l.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()
+    lib.lines().filter_map(|l| Some(l.strip_prefix("pub mod ")?.split_once(';')?.0.to_owned())).collect()
 }
 
 /// The first name of every path below `prefix`: `crate::a::B` and `crate::{a::B, c}` give a, and a and c.
