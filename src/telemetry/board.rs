@@ -72,7 +72,7 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetbackView {
     pub at: Timestamp,
-    /// broker, registry, database, fenced; or breaker.
+    /// The name of a [`Cause`](crate::failure::Cause), or `breaker`.
     pub cause: &'static str,
     pub message: String,
     /// What to do about it; empty where waiting is all there is.

@@ -1,6 +1,6 @@
 //! JSON → Avro bytes and back, without a tree of values in between.
 //!
-//! DESIGN's table of types says which JSON each type takes; `union` says how a value finds its branch.
+//! README.md's table of types says which JSON each type takes; `union` says how a value finds its branch.
 
 mod compile;
 mod elements;
