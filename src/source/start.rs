@@ -28,6 +28,14 @@ pub fn resolve(
     // A consumer that never joins only reads what the other group has stored.
     let other = Consumer::new(settings, group, "start")?;
     let theirs = other.committed(partitions, DEADLINE)?;
+    if theirs.is_empty() {
+        tracing::warn!(
+            group,
+            partitions = partitions.len(),
+            "`start` names a group that has no offsets in Kafka for these partitions, as no route to tables has: they begin at \
+             their first records"
+        );
+    }
     let mut positions: Positions = theirs.into_iter().map(|(p, committed)| (p, committed.offset)).collect();
     // Where the other group has none, nothing of the partition has been seen by it.
     let absent: Vec<_> = partitions.iter().filter(|p| !positions.contains_key(p)).cloned().collect();

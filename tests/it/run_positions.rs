@@ -249,3 +249,20 @@ fn a_gap_up_to_the_end_is_passed_over_once() {
     project.run(&["run", "--until-caught-up"]).ok();
     assert_eq!(both.delivered(), ids((0..3).chain(8..9)));
 }
+
+/// A route to tables has no offsets in Kafka, so nobody can begin at them: that is told.
+#[test]
+fn a_start_at_the_offsets_of_a_group_that_has_none_is_told() {
+    let old = Both::new("begun");
+    create_topic(&old.input, 1, &[]);
+    old.send(0, 0..3);
+    old.project("").run(&["run", "--until-caught-up"]).ok();
+    for (other, told, delivered) in [("records", 0, 0..0), ("rows", 2, 0..3)] {
+        let new = Both { input: old.input.clone(), ..Both::new("begins") };
+        let project = new.project(&format!("start = {{ group = \"{}.{other}\" }}", old.app));
+        let finished = project.run(&["run", "--until-caught-up"]).ok();
+        let warnings = finished.stderr.lines().filter(|line| line.contains("has no offsets in Kafka"));
+        assert_eq!(warnings.count(), told, "once by each route: {}", finished.stderr);
+        assert_eq!(new.delivered(), ids(delivered));
+    }
+}
