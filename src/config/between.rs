@@ -34,11 +34,7 @@ pub(super) fn check_apart(
     dlq: Option<&Dlq>,
     otherwise: Option<&Otherwise>,
 ) {
-    let otherwise = match otherwise {
-        Some(Otherwise::Apart(place)) => Some(place),
-        _ => None,
-    };
-    for (key, place) in [("dlq", dlq), ("otherwise", otherwise)] {
+    for (key, place) in [("dlq", dlq), ("otherwise", otherwise.and_then(Otherwise::place))] {
         let (Some(Dlq::Table { database, .. }), Some(domain)) = (place, domain) else { continue };
         if *domain == Domain::Database(database.clone()) {
             continue;
@@ -94,11 +90,8 @@ pub(super) fn check_loops(
             );
         }
     }
-    let otherwise = match otherwise {
-        Some(Otherwise::Apart(place)) => Some(place),
-        _ => None,
-    };
     let mut apart = Vec::new();
+    let otherwise = otherwise.and_then(Otherwise::place);
     for (key, place, what) in [("dlq", dlq, "dead letters"), ("otherwise", otherwise, "unmatched records")] {
         let Some(Dlq::Topic(topic)) = place else { continue };
         apart.push(Write { topic: topic.clone(), place: at(key), what });

@@ -317,6 +317,16 @@ pub enum Otherwise {
     Apart(Dlq),
 }
 
+impl Otherwise {
+    /// The place of their own that they have.
+    pub fn place(&self) -> Option<&Dlq> {
+        match self {
+            Otherwise::Apart(place) => Some(place),
+            Otherwise::DeadLetter | Otherwise::Filter => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dlq {
     Topic(String),

@@ -2,7 +2,7 @@
 
 use super::{deliverer::Opener, supervisor::Setting};
 use crate::{
-    config::{Database, Delivery, Destination as Planned, Dlq, Format, Otherwise, Route, Start},
+    config::{Database, Delivery, Destination as Planned, Dlq, Format, Route, Start},
     destination::{
         Begin, Destination, TopicInfos,
         table::{self, Outfit, Relayed, Tables},
@@ -93,10 +93,11 @@ impl RouteOpener {
             Planned::Topic(t) => Some(t.topic.as_str()),
             Planned::Table(_) => None,
         });
-        let letters = [Some(&self.route.dlq), apart(&self.route)].into_iter().flatten().filter_map(|d| match d {
-            Dlq::Topic(topic) => Some(topic.as_str()),
-            _ => None,
-        });
+        let letters =
+            [Some(&self.route.dlq), self.route.otherwise.place()].into_iter().flatten().filter_map(|d| match d {
+                Dlq::Topic(topic) => Some(topic.as_str()),
+                _ => None,
+            });
         topics.chain(letters).collect()
     }
 
@@ -144,7 +145,7 @@ impl RouteOpener {
             route: self.route.name.clone(),
             cases: program.cases().to_vec(),
             dlq: self.route.dlq.clone(),
-            otherwise: apart(&self.route).cloned(),
+            otherwise: self.route.otherwise.place().cloned(),
             on_position_lost: self.route.on_position_lost,
             fk_wait: self.route.fk_wait,
             mark: self.mark(),
@@ -175,7 +176,7 @@ impl RouteOpener {
                 // `check` refuses a table beside topics: two transactions.
                 Dlq::Discard | Dlq::Table { .. } => DeadLetters::Discard,
             },
-            apart: apart(&self.route).and_then(|place| match place {
+            apart: self.route.otherwise.place().and_then(|place| match place {
                 Dlq::Topic(topic) => Some(topic.clone()),
                 _ => None,
             }),
@@ -241,12 +242,5 @@ impl Opener for RouteOpener {
         };
         let partitions: Vec<Partition> = topics.iter().flat_map(of).collect();
         Ok(self.consumer.cluster(source::DEADLINE).offsets(&partitions, At::Latest)?)
-    }
-}
-
-fn apart(route: &Route) -> Option<&Dlq> {
-    match &route.otherwise {
-        Otherwise::Apart(place) => Some(place),
-        Otherwise::DeadLetter | Otherwise::Filter => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What dashboards and alerts say of a route, read from its plan.
 
-use crate::config::{Branch, Destination, Dlq, Format, Otherwise, Route};
+use crate::config::{Branch, Destination, Dlq, Format, Route};
 
 pub(super) struct About {
     pub name: String,
@@ -24,10 +24,7 @@ impl About {
     pub(super) fn new(route: &Route) -> About {
         let branches: Vec<&Branch> = route.lanes.iter().flat_map(|l| &l.branches).collect();
         let mut destinations: Vec<String> = branches.iter().flat_map(|b| &b.destinations).map(destination).collect();
-        let apart = match &route.otherwise {
-            Otherwise::Apart(place) => Some(place),
-            Otherwise::DeadLetter | Otherwise::Filter => None,
-        };
+        let apart = route.otherwise.place();
         destinations.extend(apart.map(|place| format!("{} (what no case takes)", dead_letters(place))));
         let tables = branches.iter().flat_map(|b| &b.destinations).any(|d| matches!(d, Destination::Table(_)));
         let to_topic = [Some(&route.dlq), apart].into_iter().flatten().any(|d| matches!(d, Dlq::Topic(_)));
