@@ -1,7 +1,7 @@
 //! `plan` and `apply` of databases: pending, failing and changed migrations, missing rights, tables that do not fit.
 
 use crate::{
-    harness::Project,
+    harness::{Message, Project, message, produce, read_topic},
     plan_all::{PAYMENT, Scene, TABLE, head, routes},
 };
 
@@ -107,4 +107,53 @@ fn tables_that_cannot_be_looked_at_after_a_migration_are_told_with_3() {
         applied.stdout
     );
     scene.database.execute(&format!("ALTER DATABASE {name} OWNER TO postgres; DROP OWNED BY {user}; DROP ROLE {user}"));
+}
+
+/// docs/operating.md names the grants that the routes' user needs: with these and no others rows are inserted, updated and
+/// deleted, and letters reach their table and their topic.
+#[test]
+fn the_grants_of_the_document_are_enough() {
+    let scene = Scene::new("grants");
+    let (user, name) = (&scene.app, scene.database.url.rsplit_once('/').unwrap().1);
+    let document = include_str!("../../docs/operating.md");
+    let (_, grants) = document.split_once("```sql\nGRANT ").unwrap();
+    let grants = format!("GRANT {}", grants.split_once("```").unwrap().0);
+    let grants =
+        grants.replace("TO routes", &format!("TO {user}")).replace("DATABASE shop", &format!("DATABASE {name}"));
+    let input = format!("{user}_in");
+    let routes = |letters: &str, keys: &str| {
+        format!(
+            "[routes.{letters}]\ntopic = \"{input}\"\nformat = \"json\"\nkey = \"string\"\nschema = \"shop.Payment\"\n{keys}"
+        )
+    };
+    let rows = "destination = { database = \"books\", table = \"orders\", key_columns = [\"id\"], on_tombstone = \"delete\" }\n";
+    let routes = format!("[topics.{input}]\n")
+        + &routes("kept", &format!("dlq = {{ database = \"books\", table = \"dead_letters\" }}\n{rows}"))
+        + &routes("sent", &format!("dlq = \"{user}_dlq\"\n{rows}"));
+    let project = |database: &str| {
+        Project::new(&(head(user, &scene.registry.url, database) + &routes))
+            .file("schemas/payment.avsc", PAYMENT)
+            .file("migrations/1_orders.sql", &TABLE.replace("payments", "orders"))
+    };
+    project(&scene.database.url).run(&["apply", "--yes"]).ok();
+    scene.database.execute(&format!(
+        "REVOKE ALL ON DATABASE {name} FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        CREATE ROLE {user} LOGIN PASSWORD 'x'; GRANT CONNECT ON DATABASE {name} TO {user}; {grants}"
+    ));
+
+    let paid = |id: &str, amount: &str| message(id, format!(r#"{{"id":"{id}","amount":{amount}}}"#));
+    let gone = Message { value: None, ..paid("b", "0") };
+    produce(&input, [paid("a", "1"), paid("b", "2"), paid("c", "\"?\"")]);
+    let limited = project(&scene.database.url.replace("postgres@", &format!("{user}:x@")));
+    limited.run(&["run", "--until-caught-up"]).ok();
+    produce(&input, [paid("a", "3"), gone]);
+    limited.run(&["run", "--until-caught-up"]).ok();
+    let rows = scene.database.rows("SELECT id, amount FROM orders");
+    assert_eq!(rows, [serde_json::json!({ "id": "a", "amount": 3 })]);
+    assert_eq!(scene.database.count("dead_letters"), 1);
+    assert_eq!(read_topic(&format!("{user}_dlq")).len(), 1);
+    for command in [&["plan", "--exit-code"][..], &["apply", "--yes"]] {
+        limited.run(command).ok();
+    }
+    scene.database.execute(&format!("DROP OWNED BY {user}; DROP ROLE {user}"));
 }
