@@ -2,7 +2,7 @@
 
 use super::{Change, Finding, Item, Part};
 use crate::{
-    config::{Database, Destination, Dlq, Otherwise, Plan, TableName},
+    config::{Database, Destination, Dlq, Plan, TableName},
     destination::table::own::{self, Needs, Survey},
     route::destinations,
 };
@@ -22,14 +22,12 @@ fn needs<'p>(plan: &'p Plan, database: &Database) -> Needs<'p> {
             Destination::Table(t) if t.database == database.name => Some(t),
             _ => None,
         }));
-        let apart = match &route.otherwise {
-            Otherwise::Apart(place) => Some(place),
-            Otherwise::DeadLetter | Otherwise::Filter => None,
-        };
-        letters.extend([Some(&route.dlq), apart].into_iter().flatten().filter_map(|place| match place {
-            Dlq::Table { database: at, table } if *at == database.name => Some(table),
-            _ => None,
-        }));
+        letters.extend([Some(&route.dlq), route.otherwise.place()].into_iter().flatten().filter_map(
+            |place| match place {
+                Dlq::Table { database: at, table } if *at == database.name => Some(table),
+                _ => None,
+            },
+        ));
     }
     needs.letters = letters.into_iter().collect();
     needs

@@ -2,7 +2,7 @@
 
 use super::{Change, Finding, Item, Part, count, list};
 use crate::{
-    config::{Destination, Dlq, Otherwise, Plan, Route, TopicSpec},
+    config::{Destination, Dlq, Plan, Route, TopicSpec},
     failure::Setback,
     kafka::{Cluster, Code, Connection, Fault, Kind, NewTopic, Settings, TopicInfo},
     route::destinations,
@@ -65,11 +65,7 @@ pub(super) fn wanted(plan: &Plan) -> BTreeMap<&str, Wanted<'_>> {
 
 /// The topics that a route's dead letters, and the records that no case took, go to.
 pub(super) fn letter_topics(route: &Route) -> impl Iterator<Item = &str> {
-    let apart = match &route.otherwise {
-        Otherwise::Apart(place) => Some(place),
-        Otherwise::DeadLetter | Otherwise::Filter => None,
-    };
-    [Some(&route.dlq), apart].into_iter().flatten().filter_map(|place| match place {
+    [Some(&route.dlq), route.otherwise.place()].into_iter().flatten().filter_map(|place| match place {
         Dlq::Topic(topic) => Some(topic.as_str()),
         _ => None,
     })
