@@ -5,10 +5,10 @@ use crate::table_support::{
 };
 use pointsman::{
     config::{Dlq, OnConflict, OnPositionLost, TableDestination},
-    destination::{Destination, Ticket},
+    destination::{Destination, Ticket, table::Tables},
     failure::{Cause, Failure, Remedy, Stage},
     record::{OwnedRecord, Positions, Record, Records},
-    route::Verdict,
+    route::{Target, Verdict},
 };
 use std::{
     collections::BTreeMap,
@@ -172,13 +172,19 @@ fn dead_letters_stand_in_their_table_byte_for_byte(db: Db) {
     assert_eq!(db.count("letters WHERE \"timestamp\" IS NULL AND failed_at IS NOT NULL"), 1);
 }
 
-fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
-    make_orders(&db);
+/// Claimed tables whose dead letters are bound for `orders.dlq`.
+fn with_letters_for_a_topic(db: &Db) -> (Tables, Arc<[Target]>) {
+    make_orders(db);
     let targets = targets([orders()]);
     let mut context = route();
     context.dlq = Dlq::Topic("orders.dlq".into());
     let mut tables = db.try_open(context, &targets).unwrap();
     claim(&mut tables).unwrap();
+    (tables, targets)
+}
+
+fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
+    let (mut tables, targets) = with_letters_for_a_topic(&db);
     let mut batch = Batch::default();
     batch.dead().record().row(0, &[V::Int(1), text("one")]).dead().deliver(&mut tables, &targets).unwrap();
     assert_eq!(tables.outbox_take(&[t(1)], Some("orders.dlq"), 10).unwrap().letters, []);
@@ -297,12 +303,7 @@ fn a_topic_that_was_made_again_begins_once(db: Db) {
 }
 
 fn letters_are_taken_by_so_many_bytes_at_a_time(db: Db) {
-    make_orders(&db);
-    let targets = targets([orders()]);
-    let mut context = route();
-    context.dlq = Dlq::Topic("orders.dlq".into());
-    let mut tables = db.try_open(context, &targets).unwrap();
-    claim(&mut tables).unwrap();
+    let (mut tables, targets) = with_letters_for_a_topic(&db);
     let mut batch = Batch::default();
     for (offset, mebibytes) in (0..).zip([5, 5, 5, 0, 20, 0]) {
         let failure = Failure::new(Stage::Decode, "truncated", "cut short");
