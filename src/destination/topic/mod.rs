@@ -10,18 +10,20 @@
 //! once where there is none.
 
 mod facts;
+mod positions;
 mod send;
 
 pub use facts::{Facts, TopicFacts, fitted, missing};
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
-use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
+use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped};
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
     kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions},
 };
+use positions::{another_topic, position_lost};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -330,97 +332,11 @@ impl Topics {
         }
         Ok(self.producer.renew(DEADLINE)?)
     }
-
-    /// How each topic was when the group began with it, as the notes beside its positions tell. Other workers' partitions
-    /// are only looked at while something is missing.
-    fn begun(
-        &self,
-        topics: &TopicInfos,
-        committed: &BTreeMap<Partition, Committed>,
-        absent: &[Partition],
-    ) -> Result<BTreeMap<String, Begun>, Setback> {
-        let of = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
-        let sure = |topic: &str, n: &Note| n.whole && n.partitions.is_some_and(|then| then >= of(topic));
-        let unsure =
-            committed.iter().filter(|(p, c)| !c.note.as_ref().is_some_and(|n| sure(&p.topic, n))).map(|(p, _)| p);
-        let asked: BTreeSet<&Arc<str>> = absent.iter().chain(unsure).map(|p| &p.topic).collect();
-        let others: Vec<_> =
-            asked.into_iter().flat_map(|t| (0..of(t)).map(|id| Partition { topic: t.clone(), id })).collect();
-        let mut known = self.consumer.committed(&others, DEADLINE)?;
-        known.extend(committed.clone());
-        known.retain(|p, c| !another_topic(p, topics, Some(c)));
-        let mut begun: BTreeMap<String, Begun> = BTreeMap::new();
-        for (partition, c) in &known {
-            let Some(note) = &c.note else { continue };
-            let Some(partitions) = note.partitions else { continue };
-            let begun = begun.entry(partition.topic.to_string()).or_insert(Begun { partitions, ..Begun::default() });
-            begun.partitions = match (begun.was_whole, note.whole) {
-                (true, true) => begun.partitions.max(partitions),
-                (true, false) => begun.partitions,
-                (false, true) => partitions,
-                (false, false) => begun.partitions.min(partitions),
-            };
-            begun.was_whole |= note.whole;
-        }
-        for topic in absent.iter().chain(known.keys()).map(|p| &p.topic) {
-            let now = Begun { partitions: of(topic), ..Begun::default() };
-            let begun = begun.entry(topic.to_string()).or_insert(now);
-            // What is absent here gets its position before the next commit.
-            let has = |p: Partition| known.contains_key(&p) || absent.contains(&p);
-            let all = |partitions: i32| (0..partitions).all(|id| has(Partition { topic: topic.clone(), id }));
-            begun.noted = match of(topic) {
-                now if all(now) => (now, true),
-                _ => (begun.partitions, begun.was_whole || all(begun.partitions)),
-            };
-        }
-        Ok(begun)
-    }
-
-    /// Says where partitions begin that have no position: the group is new to them, or the brokers have forgotten it.
-    fn tell(&self, new: &[Partition], begins: &Positions) {
-        let list: Vec<String> = new.iter().filter_map(|p| Some(format!("{p} at {}", begins.get(p)?))).collect();
-        if list.is_empty() {
-            return;
-        }
-        tracing::info!(
-            route = self.letters.route,
-            group = self.letters.group,
-            count = list.len(),
-            partitions = list.join(", "),
-            "no position is stored: partitions begin anew, as the route's start says"
-        );
-    }
-}
-
-/// A topic as the group knows it: when it began with it, or when each of its partitions was last found to have a position.
-#[derive(Default)]
-struct Begun {
-    partitions: i32,
-    /// Whether an earlier commit says that each of them had a position.
-    was_whole: bool,
-    /// The same two as they are noted from now on.
-    noted: (i32, bool),
-}
-
-/// The alarm: a partition whose neighbours say that the group had a position in it.
-fn position_lost(partition: &Partition, group: &str) -> Setback {
-    Setback::stand(
-        Cause::Broker,
-        format!("group {group} has lost its position in {partition}: it is not stored any more"),
-        "set on_position_lost = \"earliest\" to begin at the partition's first record, or store a position for the group \
-         (kafka-consumer-groups --reset-offsets)",
-    )
 }
 
 /// Keeps what the brokers refuse.
 fn refusals(refused: &mut Vec<(usize, Fault)>) -> impl FnMut(usize, Result<(), Fault>) {
     |tag, report| refused.extend(report.err().map(|fault| (tag, fault)))
-}
-
-/// Whether this position is one of an earlier topic of the same name.
-fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
-    let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
-    made_anew(partition, topics, then)
 }
 
 #[cfg(test)]
