@@ -3,7 +3,7 @@
 use super::Work;
 use crate::{
     failure::{Failure, Stage},
-    record::{Partition, capped},
+    record::{Partition, capped, runs},
     route::Verdict,
 };
 use std::{borrow::Cow, collections::BTreeMap};
@@ -60,36 +60,27 @@ const WHY: usize = 300;
 impl Tally {
     /// Counts every record of a batch by what became of it.
     pub fn add(&mut self, work: &Work) {
-        // Records of a partition come in runs: one look-up for each run.
-        let mut run: Option<(Partition, Counts)> = None;
         let mut cases: Vec<(Option<u16>, Counts)> = Vec::new();
-        for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
-            let record = work.batch.get(i);
-            if run.as_ref().is_none_or(|(p, _)| p.id != record.partition || *p.topic != *record.topic) {
-                self.end_run(run.take());
-                run = Some((Partition::new(record.topic, record.partition), Counts::default()));
-            }
-            if let Some((partition, counts)) = &mut run {
+        for run in runs(&*work.batch) {
+            let first = work.batch.get(run.start);
+            let partition = Partition::new(first.topic, first.partition);
+            let mut counts = Counts::default();
+            for i in run {
+                let verdict = &work.outcomes.verdicts[i];
                 counts.note(verdict);
                 if let Verdict::Dead { case, failure } = verdict {
-                    self.failed(partition, record.offset, *case, failure);
+                    self.failed(&partition, work.batch.get(i).offset, *case, failure);
+                }
+                let case = verdict.case();
+                match cases.iter_mut().find(|(c, _)| *c == case) {
+                    Some((_, counts)) => counts.note(verdict),
+                    None => cases.push_mut((case, Counts::default())).1.note(verdict),
                 }
             }
-            let case = verdict.case();
-            match cases.iter_mut().find(|(c, _)| *c == case) {
-                Some((_, counts)) => counts.note(verdict),
-                None => cases.push_mut((case, Counts::default())).1.note(verdict),
-            }
+            self.partitions.entry(partition).or_default().add(counts);
         }
-        self.end_run(run);
         for (case, counts) in cases {
             self.cases.entry(case).or_default().add(counts);
-        }
-    }
-
-    fn end_run(&mut self, run: Option<(Partition, Counts)>) {
-        if let Some((partition, counts)) = run {
-            self.partitions.entry(partition).or_default().add(counts);
         }
     }
 

@@ -31,19 +31,32 @@ pub struct Gone {
 
 /// Records as librdkafka holds them. Not `Sync`: reading a timestamp or a header is not promised to be free of writes.
 pub struct MessageBatch {
-    messages: Vec<NonNull<rd::rd_kafka_message_t>>,
-    /// Milliseconds since the epoch.
-    timestamps: Vec<Option<i64>>,
-    /// Where each message's headers begin; one more than there are messages.
-    starts: Vec<u32>,
+    messages: Vec<Lent>,
     /// Of all messages, in order. Their lifetime is really that of `messages`: they are only lent shortened.
     headers: Vec<Header<'static>>,
     /// Names by librdkafka's topic object: a batch has few.
     topics: Vec<(*mut rd::rd_kafka_topic_t, Box<str>)>,
+    /// Where each run begins.
+    runs: Vec<usize>,
     /// Sum of keys and values.
     bytes: usize,
     /// Messages must be destroyed before the client they came from.
     keep: Arc<Consumer>,
+}
+
+/// A message, and what is read of it, which librdkafka has in places far apart. The lifetimes are the message's.
+struct Lent {
+    message: NonNull<rd::rd_kafka_message_t>,
+    /// Which of the batch's.
+    topic: usize,
+    partition: i32,
+    /// Where its headers begin; they end where the next message's do.
+    headers: u32,
+    offset: i64,
+    /// Milliseconds since the epoch.
+    timestamp: Option<i64>,
+    key: Option<&'static [u8]>,
+    value: Option<&'static [u8]>,
 }
 
 // SAFETY: messages are owned by this batch alone and may be read and destroyed on any thread; the topic pointers are
@@ -52,15 +65,7 @@ unsafe impl Send for MessageBatch {}
 
 impl MessageBatch {
     pub(super) fn new(keep: Arc<Consumer>) -> MessageBatch {
-        MessageBatch {
-            messages: vec![],
-            timestamps: vec![],
-            starts: vec![0],
-            headers: vec![],
-            topics: vec![],
-            bytes: 0,
-            keep,
-        }
+        MessageBatch { messages: vec![], headers: vec![], topics: vec![], runs: vec![], bytes: 0, keep }
     }
 
     /// The consumer that the records came from.
@@ -73,23 +78,47 @@ impl MessageBatch {
     /// # Safety
     /// `message` is live, ours, without an error, and came from the consumer that the batch keeps.
     pub(super) unsafe fn push(&mut self, message: NonNull<rd::rd_kafka_message_t>) {
-        // SAFETY: the message is live and its topic object with it; the name is a C string.
+        // SAFETY: live, and nobody changes it.
         let m = unsafe { message.as_ref() };
-        if !self.topics.iter().any(|(rkt, _)| *rkt == m.rkt) {
-            // SAFETY: as above.
-            let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(m.rkt)) };
-            self.topics.push((m.rkt, name.to_string_lossy().into()));
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: live; key and payload are their lengths in bytes, or null, and stay until the message is destroyed.
+        let (timestamp, key, value) =
+            unsafe { (rd::rd_kafka_message_timestamp(m, &mut kind), bytes(m.key, m.key_len), bytes(m.payload, m.len)) };
+        let known = kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the topic object is live with its message.
+        let topic = unsafe { self.topic(m.rkt) };
+        let lent = Lent {
+            message,
+            topic,
+            partition: m.partition,
+            headers: u32::try_from(self.headers.len()).unwrap_or(u32::MAX),
+            offset: m.offset,
+            timestamp: known.then_some(timestamp),
+            key,
+            value,
+        };
+        let follows =
+            |last: &Lent| last.topic == lent.topic && last.partition == lent.partition && last.offset < lent.offset;
+        if !self.messages.last().is_some_and(follows) {
+            self.runs.push(self.messages.len());
         }
         self.bytes += m.len + m.key_len;
-        self.messages.push(message);
-        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: live.
-        let timestamp = unsafe { rd::rd_kafka_message_timestamp(m, &mut kind) };
-        let known = kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        self.timestamps.push(known.then_some(timestamp));
+        self.messages.push(lent);
         // SAFETY: live, and owned by the batch from now on.
         unsafe { self.read_headers(message) };
-        self.starts.push(u32::try_from(self.headers.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Which of the batch's topics this is.
+    ///
+    /// # Safety
+    /// `rkt` is live.
+    unsafe fn topic(&mut self, rkt: *mut rd::rd_kafka_topic_t) -> usize {
+        self.topics.iter().position(|(known, _)| *known == rkt).unwrap_or_else(|| {
+            // SAFETY: live, as the caller promises; the name is a C string.
+            let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(rkt)) };
+            self.topics.push((rkt, name.to_string_lossy().into()));
+            self.topics.len() - 1
+        })
     }
 
     /// # Safety
@@ -115,38 +144,20 @@ impl MessageBatch {
         }
     }
 
-    /// Partition and offset of each record, in order, without the rest.
-    pub fn places(&self) -> impl Iterator<Item = (&str, i32, i64)> {
-        self.messages.iter().map(|m| {
-            // SAFETY: messages are live as long as the batch.
-            let m = unsafe { m.as_ref() };
-            (self.topic(m.rkt), m.partition, m.offset)
-        })
-    }
-
-    /// Throws away the records of which `keep` says no; it is asked in order, of one record perhaps twice.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, i32, i64) -> bool) {
-        // Nearly always all are kept.
-        let Some(first) = self.places().position(|(topic, partition, offset)| !keep(topic, partition, offset)) else {
-            return;
-        };
-        let rest = self.places().skip(first).map(|(topic, partition, offset)| keep(topic, partition, offset));
-        let kept: Vec<bool> = std::iter::repeat_n(true, first).chain(rest).collect();
+    /// Throws away the records of which `keep` says no.
+    pub fn retain(&mut self, keep: impl Fn(Record<'_>) -> bool) {
+        let kept: Vec<bool> = (0..self.len()).map(|i| keep(self.get(i))).collect();
         let consumer = Arc::clone(&self.keep);
         let mut old = std::mem::replace(self, MessageBatch::new(consumer));
         // A message that `old` no longer has is not destroyed by it.
-        for (message, kept) in std::mem::take(&mut old.messages).into_iter().zip(kept) {
+        for (lent, kept) in std::mem::take(&mut old.messages).into_iter().zip(kept) {
             if kept {
                 // SAFETY: live, and now ours alone. Parsing headers a second time gives the same.
-                unsafe { self.push(message) };
+                unsafe { self.push(lent.message) };
             } else {
-                old.messages.push(message);
+                old.messages.push(lent);
             }
         }
-    }
-
-    fn topic(&self, rkt: *mut rd::rd_kafka_topic_t) -> &str {
-        self.topics.iter().find(|(known, _)| *known == rkt).map_or("", |(_, name)| name)
     }
 }
 
@@ -159,19 +170,21 @@ impl Records for MessageBatch {
         self.bytes
     }
 
+    fn run_end(&self, from: usize) -> usize {
+        self.runs.iter().find(|begin| **begin > from).copied().unwrap_or(self.len())
+    }
+
     fn get(&self, i: usize) -> Record<'_> {
-        // SAFETY: messages are live as long as the batch, and nobody changes them.
-        let m = unsafe { self.messages[i].as_ref() };
-        // SAFETY: the message is live; key and payload are their lengths in bytes, or null.
-        let (key, value) = unsafe { (bytes(m.key, m.key_len), bytes(m.payload, m.len)) };
+        let lent = &self.messages[i];
+        let headers_end = self.messages.get(i + 1).map_or(self.headers.len(), |next| next.headers as usize);
         Record {
-            topic: self.topic(m.rkt),
-            partition: m.partition,
-            offset: m.offset,
-            timestamp: self.timestamps[i],
-            key,
-            value,
-            headers: &self.headers[self.starts[i] as usize..self.starts[i + 1] as usize],
+            topic: &self.topics[lent.topic].1,
+            partition: lent.partition,
+            offset: lent.offset,
+            timestamp: lent.timestamp,
+            key: lent.key,
+            value: lent.value,
+            headers: &self.headers[lent.headers as usize..headers_end],
         }
     }
 }
@@ -185,9 +198,9 @@ unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Option<&'a [u8]> {
 
 impl Drop for MessageBatch {
     fn drop(&mut self) {
-        for message in self.messages.drain(..) {
+        for lent in self.messages.drain(..) {
             // SAFETY: ours, destroyed once, before `keep` lets the client go.
-            unsafe { rd::rd_kafka_message_destroy(message.as_ptr()) }
+            unsafe { rd::rd_kafka_message_destroy(lent.message.as_ptr()) }
         }
     }
 }

@@ -6,6 +6,8 @@ mod positions;
 pub use letter::{Digits, HEADER_PREFIX, Letter, MESSAGE_CAP, attempts, capped};
 pub use positions::{Partition, Positions};
 
+use std::ops::Range;
+
 /// One Kafka record, borrowed from its batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
@@ -36,6 +38,14 @@ pub trait Records {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Where the run that begins at `from` ends: records of one partition, their offsets ascending.
+    fn run_end(&self, from: usize) -> usize {
+        let follows = |i: &usize| {
+            let (before, next) = (self.get(i - 1), self.get(*i));
+            next.offset > before.offset && next.partition == before.partition && next.topic == before.topic
+        };
+        (from + 1..self.len()).find(|i| !follows(i)).unwrap_or(self.len())
+    }
     /// Keys and values, in bytes.
     fn bytes(&self) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
@@ -50,9 +60,23 @@ impl<R: Records + ?Sized> Records for Box<R> {
     fn get(&self, i: usize) -> Record<'_> {
         (**self).get(i)
     }
+    fn run_end(&self, from: usize) -> usize {
+        (**self).run_end(from)
+    }
     fn bytes(&self) -> usize {
         (**self).bytes()
     }
+}
+
+/// The runs of a batch, in order: records mostly come many of a partition at a time, and what is about the partition is
+/// looked up once for each.
+pub fn runs(records: &(impl Records + ?Sized)) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let run = next..(next < records.len()).then(|| records.run_end(next))?;
+        next = run.end;
+        Some(run)
+    })
 }
 
 /// A record that owns its bytes: for tests, generated records and replays.
@@ -105,5 +129,18 @@ impl Records for Vec<OwnedRecord> {
             value: r.value.as_deref(),
             headers: &r.headers,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_of_one_partition_and_its_offsets_ascend() {
+        let at = |topic, id, offset| OwnedRecord::new(topic, id, offset);
+        let records = vec![at("t", 0, 4), at("t", 0, 7), at("t", 1, 8), at("u", 1, 9), at("u", 1, 9), at("u", 1, 3)];
+        assert_eq!(runs(&records).collect::<Vec<_>>(), [0..2, 2..3, 3..4, 4..5, 5..6]);
+        assert_eq!(runs(&Vec::<OwnedRecord>::new()).count(), 0);
     }
 }

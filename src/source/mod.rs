@@ -9,7 +9,7 @@ use crate::{
     config::{OnPositionLost, Route},
     failure::{Cause, Setback},
     kafka::{self, At, Consumer, GroupMetadata, Kind, MessageBatch, Settings},
-    record::{Partition, Positions, Records},
+    record::{Partition, Positions, Record, Records, runs},
     telemetry::RouteTelemetry,
 };
 use progress::Progress;
@@ -137,16 +137,15 @@ impl Source {
 
     /// Drops records of partitions that do not flow, and those before a partition's position.
     fn drop_strangers(&self, records: &mut MessageBatch) {
-        let mut run: Option<(Partition, Option<i64>)> = None;
-        records.retain(|topic, id, offset| {
-            // Records of a partition come in runs: one look-up for each.
-            if run.as_ref().is_none_or(|(p, _)| p.id != id || *p.topic != *topic) {
-                let partition = Partition::new(topic, id);
-                let position = self.progress.position(&partition);
-                run = Some((partition, position));
-            }
-            run.as_ref().and_then(|(_, position)| *position).is_some_and(|position| offset >= position)
-        });
+        let ours = |record: Record<'_>| {
+            let position = self.progress.position(&Partition::new(record.topic, record.partition));
+            position.is_some_and(|position| record.offset >= position)
+        };
+        // Nearly always all are ours; offsets ascend in a run.
+        let all = runs(records).all(|run| ours(records.get(run.start)));
+        if !all {
+            records.retain(ours);
+        }
     }
 
     /// Seeks to these positions and lets their partitions flow, and no others.
@@ -269,16 +268,9 @@ impl std::fmt::Debug for Source {
 /// Where the partitions of these records stand after them.
 fn positions_after(records: &impl Records) -> Positions {
     let mut positions = Positions::new();
-    // From the back: the first record seen of a partition is its last. Runs make this one look-up for each.
-    let mut seen: Option<Partition> = None;
-    for i in (0..records.len()).rev() {
-        let record = records.get(i);
-        if seen.as_ref().is_some_and(|p| p.id == record.partition && *p.topic == *record.topic) {
-            continue;
-        }
-        let partition = Partition::new(record.topic, record.partition);
-        positions.entry(partition.clone()).or_insert(record.offset.saturating_add(1));
-        seen = Some(partition);
+    for run in runs(records) {
+        let last = records.get(run.end - 1);
+        positions.insert(Partition::new(last.topic, last.partition), last.offset.saturating_add(1));
     }
     positions
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use pointsman::{
     kafka::{Consumer, Event},
-    record::{Partition, Positions},
+    record::{Partition, Positions, Record, Records},
 };
 use std::{
     collections::BTreeMap,
@@ -120,8 +120,9 @@ impl Member<'_> {
         let revoked = self.revoked.as_ref().map_or(&[][..], |(_, partitions)| partitions);
         let mut rows = self.ledger.rows.lock().unwrap();
         let mut read = 0;
-        for (topic, id, offset) in batch.records.places() {
-            let partition = Partition::new(topic, id);
+        for i in 0..batch.records.len() {
+            let Record { topic, partition, offset, .. } = batch.records.get(i);
+            let partition = Partition::new(topic, partition);
             match self.held.get_mut(&partition) {
                 Some(next) if !revoked.contains(&partition) => {
                     if offset != *next {

@@ -12,7 +12,7 @@ use pointsman::{
     },
     failure::Remedy,
     kafka::{At, Consumer, Producer, Reports},
-    record::{Partition, Positions},
+    record::{Partition, Positions, Records},
     source::{self, Event, Source},
     telemetry::Telemetry,
 };
@@ -65,7 +65,7 @@ fn read_all(source: &mut Source) -> (Vec<i64>, Positions) {
         let events = source.serve();
         assert!(events.is_empty(), "{events:?}");
         if let Some(batch) = source.batch(100, usize::MAX, Duration::from_millis(50)) {
-            offsets.extend(batch.records.places().map(|(_, _, offset)| offset));
+            offsets.extend((0..batch.records.len()).map(|i| batch.records.get(i).offset));
             positions.extend(batch.positions);
         }
     }
@@ -156,7 +156,7 @@ fn a_position_that_retention_has_passed_stops_the_route_or_is_counted() {
                 source.flow(&at(10)).unwrap();
             }
             if let Some(batch) = source.batch(100, usize::MAX, Duration::from_millis(50)) {
-                read.extend(batch.records.places().map(|(_, _, offset)| offset));
+                read.extend((0..batch.records.len()).map(|i| batch.records.get(i).offset));
             }
             read.len() >= 5
         });

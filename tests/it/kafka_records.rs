@@ -5,7 +5,7 @@ use pointsman::{
     config,
     failure::{Cause, Setback},
     kafka::{At, Batch, Cluster, Connection, Consumer, Event, Kind, Outgoing, Producer, Reports, Settings},
-    record::{Header, Partition, Positions, Records},
+    record::{Header, Partition, Positions, Records, runs},
 };
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ fn transactional(id: &str) -> Producer {
     producer
 }
 
-/// A member that reads its topic's only partition from the beginning.
+/// A member that reads its topic's partitions from the beginning.
 fn member(topic: &str, group: &str) -> Arc<Consumer> {
     let consumer = Arc::new(Consumer::new(&settings("range"), group, "0").unwrap());
     consumer.subscribe([topic]).unwrap();
@@ -109,8 +109,35 @@ fn records_come_with_key_headers_and_time_or_without() {
     assert_eq!((second.key, second.value, second.timestamp), (Some(&b""[..]), None, Some(5)));
     assert!(second.headers.is_empty());
     // Taking records out leaves the others whole.
-    read.records.retain(|_, _, offset| offset == 1);
+    read.records.retain(|record| record.offset == 1);
     assert_eq!((read.records.len(), read.records.get(0).timestamp), (1, Some(5)));
+    consumer.close();
+}
+
+#[test]
+fn a_batch_knows_its_runs() {
+    let topic = unique("runs");
+    create_topic(&topic, 3, &[]);
+    let on = |i: i32| Message { partition: Some(i % 3), ..message("k", "v") };
+    produce(&topic, (0..300).map(on));
+    let consumer = member(&topic, &unique("group"));
+    let mut read = 0;
+    while read < 300 {
+        let batch = batch(&consumer).records;
+        let mut next = 0;
+        for run in runs(&batch) {
+            assert_eq!(run.start, next);
+            let first = batch.get(run.start);
+            for i in run.clone() {
+                let record = batch.get(i);
+                assert_eq!((record.topic, record.partition), (&*topic, first.partition));
+                assert_eq!(record.offset, first.offset + (i - run.start) as i64);
+            }
+            next = run.end;
+        }
+        assert_eq!(next, batch.len());
+        read += batch.len();
+    }
     consumer.close();
 }
 

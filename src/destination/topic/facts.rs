@@ -14,7 +14,7 @@ pub type Facts = BTreeMap<String, TopicFacts>;
 const LIBRDKAFKA_BATCH: usize = 1_000_000;
 
 /// What is to be known of a topic that is written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicFacts {
     pub partitions: i32,
     /// The largest record batch that it takes, in bytes.

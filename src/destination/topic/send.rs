@@ -4,7 +4,7 @@ use super::{DEADLINE, DeadLetters, Letters, Origin, TopicFacts, Topics, refusals
 use crate::{
     failure::{Cause, Failure, Setback, Stage},
     kafka::{Code, Fault, Outgoing},
-    record::{Digits, Header, Letter, Partition, Record, Records, attempts},
+    record::{Digits, Header, Letter, Partition, Record, attempts, runs},
     route::{RowRef, Target, TopicTarget, Verdict},
 };
 use std::{
@@ -62,42 +62,47 @@ impl Topics {
     }
 
     fn send_records(&mut self, work: &super::Work) -> Result<(), Setback> {
+        let facts = |target: &Target| match target {
+            Target::Topic(TopicTarget { destination }) => self.facts.get(&destination.topic).copied(),
+            Target::Table(_) => None,
+        };
+        let facts: Vec<_> = work.targets.iter().map(facts).collect();
         let mut next = 0;
-        let mut partition = 0;
-        for (i, verdict) in work.outcomes.verdicts.iter().enumerate() {
-            let record = work.batch.get(i);
-            let begin = next;
-            while work.outcomes.rows.get(next).is_some_and(|r| r.record as usize == i) {
-                next += 1;
-            }
-            // Records of a partition come in runs.
-            let same = |p: &Partition| p.id == record.partition && *p.topic == *record.topic;
-            if !self.claimed.get(partition).is_some_and(same) {
-                partition = self.claimed.iter().position(same).unwrap_or(self.claimed.len());
-            }
-            let tag = tag(partition, record.offset);
-            match verdict {
-                Verdict::Delivered { case } => self.deliver(tag, work, begin..next, &record, *case)?,
-                Verdict::Filtered => {}
-                Verdict::Dead { case, failure } => self.letter(tag, &record, *case, failure)?,
-                Verdict::Apart(failure) => self.set_apart(tag, &record, failure)?,
+        for run in runs(&*work.batch) {
+            let first = work.batch.get(run.start);
+            let same = |p: &Partition| p.id == first.partition && *p.topic == *first.topic;
+            let partition = self.claimed.iter().position(same).unwrap_or(self.claimed.len());
+            for i in run {
+                let record = work.batch.get(i);
+                let begin = next;
+                while work.outcomes.rows.get(next).is_some_and(|r| r.record as usize == i) {
+                    next += 1;
+                }
+                let tag = tag(partition, record.offset);
+                match &work.outcomes.verdicts[i] {
+                    Verdict::Delivered { case } => self.deliver(tag, work, &facts, begin..next, &record, *case)?,
+                    Verdict::Filtered => {}
+                    Verdict::Dead { case, failure } => self.letter(tag, &record, *case, failure)?,
+                    Verdict::Apart(failure) => self.set_apart(tag, &record, failure)?,
+                }
             }
         }
         Ok(())
     }
 
-    /// The rows of one record: all of them, or its letter.
+    /// The rows of one record: all of them, or its letter. `facts` are those of the work's targets.
     fn deliver(
         &mut self,
         tag: usize,
         work: &super::Work,
+        facts: &[Option<TopicFacts>],
         rows: Range<usize>,
         record: &Record<'_>,
         case: u16,
     ) -> Result<(), Setback> {
         let rows = &work.outcomes.rows[rows];
         let known = (!self.condemned.is_empty()).then(|| self.condemned.get(&origin(record)).cloned()).flatten();
-        if let Some(failure) = known.or_else(|| rows.iter().find_map(|row| self.refuse(work, row, record))) {
+        if let Some(failure) = known.or_else(|| rows.iter().find_map(|row| self.refuse(work, facts, row, record))) {
             self.tally.refuse(&origin(record), Some(case), &failure);
             return self.letter(tag, record, Some(case), &failure);
         }
@@ -169,10 +174,16 @@ impl Topics {
     }
 
     /// What can be known of a record that its topic will not take.
-    fn refuse(&self, work: &super::Work, row: &RowRef, record: &Record<'_>) -> Option<Failure> {
+    fn refuse(
+        &self,
+        work: &super::Work,
+        facts: &[Option<TopicFacts>],
+        row: &RowRef,
+        record: &Record<'_>,
+    ) -> Option<Failure> {
         let Target::Topic(TopicTarget { destination }) = &work.targets[row.target as usize] else { return None };
         let topic = &destination.topic;
-        let facts = self.facts.get(topic)?;
+        let facts = facts[row.target as usize].as_ref()?;
         let key = work.bytes_of(record, row.key);
         if facts.compacted && key.is_none() {
             let why = format!("topic {topic} is compacted and takes no record without a key");

@@ -5,7 +5,7 @@ use super::{Shape, Ty, write::whole_value};
 use crate::{
     codec::{Decimal, Layout, Scanner, write},
     expr::{
-        Fault, fits,
+        fits,
         functions::{duration_text, timestamp_text},
         value::{MOST_MADE, Res, Val, fault, too_much, whole, wrong},
     },
@@ -154,10 +154,7 @@ impl Encode {
         match (self, value) {
             (Encode::Null, _) => {}
             (Encode::Boolean, Val::Bool(b)) => write::boolean(out, b),
-            (Encode::Int, Val::Int(n)) => match i32::try_from(n) {
-                Ok(n) => write::long(out, i64::from(n)),
-                Err(_) => return Err(fault("overflow", format!("{n} does not fit an int of 32 bits"))),
-            },
+            (Encode::Int, Val::Int(n)) => put_int(n, out)?,
             (Encode::Long, Val::Int(n)) => write::long(out, n),
             (Encode::Float, Val::Double(d)) if d.is_nan() || f64::from(d as f32) == d => write::float(out, d as f32),
             (Encode::Double, Val::Double(d)) => write::double(out, d),
@@ -186,12 +183,7 @@ impl Encode {
                 None => return Err(fault("bad-conversion", format!("enum {name} has no symbol '{s}'"))),
             },
             (Encode::Moment { unit, floor, name }, Val::Timestamp(t) | Val::Local(t)) => {
-                let past = || fault("overflow", format!("{} is past what {name} holds", timestamp_text(t)));
-                let n = unit.of_micros(t).ok_or_else(past)?;
-                if unit.to_micros(n) != Some(t) && !floor {
-                    return Err(finer(t, name));
-                }
-                write::long(out, n);
+                put_moment(t, *unit, *floor, name, out)?;
             }
             (Encode::TimeOfDay { unit, name }, Val::Duration(d)) => {
                 let whole = unit.of_micros(d).filter(|n| (0..DAY).contains(&d) && unit.to_micros(*n) == Some(d));
@@ -212,11 +204,23 @@ fn scanner(node: &Shape) -> Scanner {
     Layout::new(node.schema.clone(), node.node).build()
 }
 
-fn finer(t: i64, name: &str) -> Box<Fault> {
-    fault("bad-conversion", format!("{} is finer than {name} holds", timestamp_text(t)))
+pub(super) fn put_int(n: i64, out: &mut Vec<u8>) -> Res<()> {
+    let n = i32::try_from(n).map_err(|_| fault("overflow", format!("{n} does not fit an int of 32 bits")))?;
+    write::long(out, i64::from(n));
+    Ok(())
 }
 
-fn put_decimal(d: Decimal, fixed: Option<usize>, precision: u32, scale: u32, out: &mut Vec<u8>) -> Res<()> {
+pub(super) fn put_moment(t: i64, unit: Unit, floor: bool, name: &str, out: &mut Vec<u8>) -> Res<()> {
+    let past = || fault("overflow", format!("{} is past what {name} holds", timestamp_text(t)));
+    let n = unit.of_micros(t).ok_or_else(past)?;
+    if unit.to_micros(n) != Some(t) && !floor {
+        return Err(fault("bad-conversion", format!("{} is finer than {name} holds", timestamp_text(t))));
+    }
+    write::long(out, n);
+    Ok(())
+}
+
+pub(super) fn put_decimal(d: Decimal, fixed: Option<usize>, precision: u32, scale: u32, out: &mut Vec<u8>) -> Res<()> {
     let Some(scaled) = d.rescale(scale).filter(|d| d.fits(precision)) else {
         return Err(fault("overflow", format!("{d} does not fit decimal({precision},{scale})")));
     };

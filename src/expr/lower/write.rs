@@ -1,9 +1,13 @@
 //! Values written as Avro: a copy where the bytes follow the target's schema already, else encoded by the target's node.
 
-use super::{Lower, Shape, Ty, encode::Encode};
+use super::{
+    Get, Lower, Shape, Ty,
+    encode::{Encode, put_decimal, put_int, put_moment},
+};
 use crate::{
     codec::{Layout, Scanner, write},
     expr::{
+        Fault,
         fits::alike,
         tree::{Expr, Kind},
         value::{Frame, Res, Val, fault, missing, wrong},
@@ -31,17 +35,30 @@ impl Lower<'_, '_> {
         }
         let floor = e.any(&|e| matches!(e.kind, Kind::Now));
         let encode = Encode::new(&e.ty, &solid, floor);
-        let text = self.text_of(&e.span);
-        let get = self.argument(e);
-        Box::new(move |f, out| {
-            let value = get(f)?;
-            let Some(at) = begin(out, index, matches!(value, Val::Null), &encode)? else { return Ok(None) };
-            encode.put(value, out).map_err(|mut fault| {
-                fault.message = format!("`{text}`: {}", fault.message);
-                fault
-            })?;
-            Ok(Some(at))
-        })
+        let (text, some) = (self.text_of(&e.span), index.map(|(_, some)| some));
+        // The commonest values go without a `Val` in between.
+        match (&e.ty, encode) {
+            (Ty::Decimal { .. }, Encode::Decimal { fixed, precision, scale }) => {
+                solid_value(self.decimal(e), some, text, move |d, out| put_decimal(d, fixed, precision, scale, out))
+            }
+            (Ty::Timestamp | Ty::Local, Encode::Moment { unit, floor, name }) => {
+                solid_value(self.int(e), some, text, move |t, out| put_moment(t, unit, floor, name, out))
+            }
+            (Ty::Int, Encode::Int) => solid_value(self.int(e), some, text, put_int),
+            (Ty::Int, Encode::Long) => solid_value(self.int(e), some, text, |n, out| {
+                write::long(out, n);
+                Ok(())
+            }),
+            (_, encode) => {
+                let get = self.argument(e);
+                Box::new(move |f, out| {
+                    let value = get(f)?;
+                    let Some(at) = begin(out, index, matches!(value, Val::Null), &encode)? else { return Ok(None) };
+                    encode.put(value, out).map_err(|fault| named(&text, fault))?;
+                    Ok(Some(at))
+                })
+            }
+        }
     }
 
     fn copy(&mut self, e: &Expr, from: Shape, index: Option<(usize, usize)>) -> Write {
@@ -68,6 +85,30 @@ impl Lower<'_, '_> {
             Ok(Some(begins))
         })
     }
+}
+
+/// Writes values that are never null; `some` is their branch where the target is a union.
+fn solid_value<T: 'static>(
+    get: Get<T>,
+    some: Option<usize>,
+    text: String,
+    put: impl Fn(T, &mut Vec<u8>) -> Res<()> + Send + 'static,
+) -> Write {
+    Box::new(move |f, out| {
+        let value = get(f)?;
+        if let Some(some) = some {
+            write::index(out, some);
+        }
+        let at = begins(out)?;
+        put(value, out).map_err(|fault| named(&text, fault))?;
+        Ok(Some(at))
+    })
+}
+
+#[cold]
+fn named(text: &str, mut fault: Box<Fault>) -> Box<Fault> {
+    fault.message = format!("`{text}`: {}", fault.message);
+    fault
 }
 
 /// The node whose bytes a value of this type still has.
@@ -97,5 +138,10 @@ fn begin(out: &mut Vec<u8>, index: Option<(usize, usize)>, null: bool, encode: &
         (None, true) => return Err(fault("null-value", "null, where the field takes none")),
         (None, false) => {}
     }
-    u32::try_from(out.len()).map(Some).map_err(|_| fault("overflow", "the record grows past 4 GiB"))
+    begins(out).map(Some)
+}
+
+/// Where the next value begins.
+fn begins(out: &[u8]) -> Res<u32> {
+    u32::try_from(out.len()).map_err(|_| fault("overflow", "the record grows past 4 GiB"))
 }
