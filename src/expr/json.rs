@@ -35,7 +35,7 @@ pub(super) fn at<'r>(arena: &'r Bump, json: &'r [u8], path: &[Step]) -> Res<Opti
 /// An array's elements, or an object's keys.
 pub(super) fn elements<'r>(arena: &'r Bump, json: &'r str) -> Res<&'r [Val<'r>]> {
     let mut list = List::new_in(arena);
-    walk(json, |text| {
+    walk(json, |text, _| {
         list.push(value(arena, text)?);
         bounded_list(list.len())
     })?;
@@ -48,29 +48,56 @@ pub(super) fn is_list(json: &str, list: &[Val<'_>]) -> bool {
     json.starts_with('[') && elements(&arena, json).is_ok_and(|items| Val::List(items).same(Val::List(list)))
 }
 
+/// Whether two arrays or objects are equal; of a member that is there twice the first counts, as for a path. What is
+/// no JSON equals nothing.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let arena = Bump::new();
+    if a.starts_with('[') || b.starts_with('[') {
+        return b.starts_with('[') && elements(&arena, b).is_ok_and(|list| is_list(a, list));
+    }
+    match (members(&arena, a), members(&arena, b)) {
+        (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(b.1)),
+        _ => false,
+    }
+}
+
+/// An object's members, each once, in the order of their keys.
+fn members<'r>(arena: &'r Bump, json: &'r str) -> Res<List<'r, (&'r str, Val<'r>)>> {
+    let mut list = List::new_in(arena);
+    walk(json, |key, of| {
+        let Val::Str(key) = value(arena, key)? else { return Err(malformed()) };
+        list.push((key, value(arena, of)?));
+        bounded_list(list.len())
+    })?;
+    list.sort_by_key(|(key, _)| *key);
+    list.dedup_by_key(|(key, _)| *key);
+    Ok(list)
+}
+
 /// How many there are, without a value of any.
 pub(super) fn size(json: &str) -> Res<usize> {
     let mut count = 0;
-    walk(json, |_| {
+    walk(json, |_, _| {
         count += 1;
         Ok(())
     })?;
     Ok(count)
 }
 
-/// Shows the text of each element of an array, or of each key of an object.
-fn walk<'j>(json: &'j str, mut each: impl FnMut(&'j [u8]) -> Res<()>) -> Res<()> {
+/// Shows the text of each element of an array, twice, or of each key of an object and its value.
+fn walk<'j>(json: &'j str, mut each: impl FnMut(&'j [u8], &'j [u8]) -> Res<()>) -> Res<()> {
     let mut cursor = Cursor { json: json.as_bytes(), at: 0 };
     let mut first = true;
     if cursor.open(b'{')? {
         while cursor.more(b'}', std::mem::take(&mut first))? {
-            each(cursor.take()?)?;
+            let key = cursor.take()?;
             cursor.expect(b':')?;
-            cursor.take()?;
+            each(key, cursor.take()?)?;
         }
     } else if cursor.open(b'[')? {
         while cursor.more(b']', std::mem::take(&mut first))? {
-            each(cursor.take()?)?;
+            let element = cursor.take()?;
+            each(element, element)?;
         }
     }
     Ok(())

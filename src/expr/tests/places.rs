@@ -250,6 +250,27 @@ fn raw_predicates_look_into_json_without_decoding_it() {
 }
 
 #[test]
+fn raw_predicates_compare_objects_by_their_members() {
+    let json = r#"{"a": {"n": 1, "in": {"l": [1, {"x": 2.0}], "é": null}}, "b": {"in": {"\u00e9": null, "l": [1.0, {"x": 2}]}, "n": 1.0},
+        "more": {"n": 1, "in": 2, "m": 3}, "less": {"n": 1}, "other": {"m": 1}, "null": {"n": null}, "none": {}, "list": ["n"],
+        "twice": {"n": 1, "n": 2}, "bad": {"n" 1}, "large": {"n": 18446744073709551616}}"#;
+    for (source, want) in [
+        ("value.a == value.b && value.b == value.a && !(value.a != value.b) && value.a == value.a", true),
+        ("value.a in [value.b] && [value.a, value.less] == [value.b, value.less]", true),
+        ("value.less == value.more || value.more == value.less || value.less == value.other", false),
+        ("value.less == value['null'] || value['null'] == value.none || value.none != value.none", false),
+        ("value.list == value.less || value.less == value.list || value.none == value.list", false),
+        ("value.twice == value.less", true),
+        ("value.bad == value.bad || value.bad == value.less", false),
+        ("value.large == value.large && value.large != value.less", true),
+    ] {
+        let test = check_raw(source, true).unwrap_or_else(|p| panic!("{source}: {p:?}")).lower();
+        let records = vec![OwnedRecord::new("t", 0, 0).value(json)];
+        assert_eq!((test.0)(&records.get(0), None).map_err(|f| f.message), Ok(want), "{source}");
+    }
+}
+
+#[test]
 fn raw_predicates_fault_on_what_is_no_json_and_see_a_tombstone_as_absent() {
     let test = check_raw("has(value.stage)", true).unwrap().lower();
     for (value, want) in [
