@@ -83,12 +83,21 @@ impl Checker<'_> {
             _ => return self.fail(problems::arguments(span, "`size` takes one value", "write `size(x)`")),
         };
         let e = self.solid(of, Want::Nothing)?;
-        // Of a union's values only texts and bytes are known for what they are when it runs; the others stay encoded.
-        let sized = |branch: &Shape| matches!(Ty::of(branch), Ty::String | Ty::Bytes);
+        let encoded = |branch: &Shape| matches!(Ty::of(branch), Ty::List(..) | Ty::Map(..));
+        let sized = |branch: &Shape| encoded(branch) || matches!(Ty::of(branch), Ty::String | Ty::Bytes);
         match &e.ty {
             Ty::Dyn(Some(union)) if !union.branches().iter().any(sized) => {
-                let message = format!("`{}` has no size: none of its types is a string or bytes", self.text(&e.span));
+                let message = format!(
+                    "`{}` has no size: none of its types is a string, bytes, a list or a map",
+                    self.text(&e.span)
+                );
                 self.fail(problems::arguments(e.span, message, ""))
+            }
+            // Lists and maps stay encoded, so it has to be known which branch they are.
+            Ty::Dyn(Some(union)) if union.branches().iter().any(encoded) && !matches!(e.kind, Kind::Path(_)) => {
+                let message = format!("`{}` is one of several types, and only a field shows which", self.text(&e.span));
+                let help = "take a field's size, or a loop's variable's: `xs.map(x, size(x))`";
+                self.fail(problems::arguments(e.span, message, help))
             }
             Ty::String | Ty::Bytes | Ty::List(..) | Ty::Map(..) | Ty::Dyn(_) => {
                 Some(Expr::new(Ty::Int, span, Kind::Call(&functions::SIZE, vec![e])))

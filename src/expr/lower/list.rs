@@ -2,12 +2,12 @@
 
 use super::{Decode, Get, GetVal, Lower, Walk, val_fn};
 use crate::{
-    codec::{Entries, Items, Layout, Scanner},
+    codec::{Entries, Items, Layout, Scanner, read::Reader},
     expr::{
         json::{self, Step},
         tree::{Envelope, Expr, Kind},
         types::{Shape, Ty},
-        value::{Frame, Res, Val, bounded_list, fault, missing, wrong},
+        value::{Frame, Res, Val, bounded_list, fault, flawed, missing, wrong},
     },
     schema,
 };
@@ -311,6 +311,22 @@ impl Lower<'_, '_> {
             Val::At(bytes, at) => Ok(Val::Int(elements.count(bytes, at))),
             other => Err(wrong("a list or a map", &other)),
         }))
+    }
+
+    /// `size` of a field that is a list or map in some branches of its union; in the others it is what `call` says.
+    pub(super) fn count_branch(&mut self, e: &Expr, call: GetVal) -> GetVal {
+        let (Ty::Dyn(Some(union)), Kind::Path(path)) = (&e.ty, &e.kind) else { return call };
+        let branches: Vec<Option<Elements>> = union.branches().iter().map(Elements::new).collect();
+        let place = self.place(path);
+        val_fn(move |f| {
+            let Some((bytes, at)) = place.find(f)? else { return call(f) };
+            let mut reader = Reader::new(bytes, at as usize);
+            let branch = reader.branch(branches.len()).map_err(flawed)?;
+            match branches.get(branch) {
+                Some(Some(elements)) => Ok(Val::Int(elements.count(bytes, reader.at() as u32))),
+                _ => call(f),
+            }
+        })
     }
 }
 

@@ -254,7 +254,10 @@ impl<'l, 'p> Lower<'l, 'p> {
             fault
         };
         match <[GetVal; 1]>::try_from(gets) {
-            Ok([one]) => val_fn(move |f| eval(f.scope.scratch, &[one(f)?]).map_err(&named)),
+            Ok([one]) => {
+                let call = val_fn(move |f| eval(f.scope.scratch, &[one(f)?]).map_err(&named));
+                if signature.name == "size" { self.count_branch(&args[0], call) } else { call }
+            }
             Err(gets) => val_fn(move |f| {
                 let mut values = bumpalo::collections::Vec::with_capacity_in(gets.len(), f.scope.scratch);
                 for get in &gets {

@@ -51,6 +51,8 @@ pub(super) const SCHEMA: &str = r#"{
     {"name": "party", "type": ["string", "Buyer"]},
     {"name": "wild", "type": ["string", {"type": "array", "items": "string"}]},
     {"name": "either", "type": ["long", {"type": "array", "items": "string"}]},
+    {"name": "bag", "type": {"type": "array", "items": ["string", {"type": "array", "items": "long"}, {"type": "map", "values": "long"}]}},
+    {"name": "plain", "type": ["long", "boolean"]},
     {"name": "states", "type": {"type": "map", "values": "State"}},
     {"name": "stamps", "type": {"type": "array", "items": {"type": "long", "logicalType": "timestamp-micros"}}},
     {"name": "seen", "type": {"type": "map", "values": {"type": "long", "logicalType": "timestamp-micros"}}},
@@ -70,7 +72,8 @@ pub(super) const SALE: &str = r#"{
             {"sku": "B-2", "quantity": 1, "price": "0.50", "colour": null}],
   "labels": {"lang": "de", "tier": "gold"}, "origin": "web", "package": "box",
   "opt_tags": ["t"], "matrix": [["a"], ["b", "c"]], "marks": ["x", 5, true], "party": {"name": "Ada", "age": 36},
-  "wild": ["a", "b"], "either": ["a"], "states": {"web": "open"}, "stamps": ["2024-07-01T12:00:00.000001Z"], "seen": {"web": "2024-07-01T12:00:00.000001Z"},
+  "wild": ["a", "b"], "either": ["a"], "bag": ["één", [4, 5], {"map": {"x": 1}}], "plain": 5,
+  "states": {"web": "open"}, "stamps": ["2024-07-01T12:00:00.000001Z"], "seen": {"web": "2024-07-01T12:00:00.000001Z"},
   "visits": [{"at": "2024-07-01T12:00:00.000001Z"}]}"#;
 
 /// 2024-08-01T12:00:00.000500Z.
