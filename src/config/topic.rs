@@ -54,6 +54,12 @@ pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Inpu
         None => derived(section, input)?,
     };
     let record_key = record_key(section, &input.fields.view);
+    if record_key.as_ref().is_some_and(|key| !key.is_empty()) && section.value("on_tombstone").is_none() {
+        let message = "tombstones keep the source's key here, and other records get one of their fields";
+        cx.report(Problem::warning("tombstone-key", section.key_place("record_key"), message).help(
+            "to a compacted topic they would delete nothing, or another key's record: write `on_tombstone = \"filter\"` or `\"dead-letter\"`, or `\"forward\"` where that is meant",
+        ));
+    }
     let (drop_headers, set_headers) = headers(section, input.fields);
     Some(TopicDestination {
         topic: name?.text,
