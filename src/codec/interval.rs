@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Its text is ISO 8601's: `P14M3DT0.5S`.
+/// Its text is ISO 8601's: `P14M3DT0.500S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interval {
     pub months: u32,

@@ -130,6 +130,18 @@ fn every_type() -> TableDestination {
         ("tags", r#"{"type": "array", "items": "string"}"#.to_owned()),
         ("note", "[\"null\", \"string\"]".to_owned()),
         ("kind", r#"{"type": "enum", "name": "Kind", "symbols": ["A", "B"]}"#.to_owned()),
+        ("cents", r#"{"type": "fixed", "name": "C", "size": 4, "logicalType": "decimal", "precision": 9, "scale": 2}"#.to_owned()),
+        ("hash", r#"{"type": "fixed", "name": "Hash", "size": 3}"#.to_owned()),
+        ("clock", logical("int", "time-millis")),
+        ("at millis", logical("long", "timestamp-millis")),
+        ("at nanos", logical("long", "timestamp-nanos")),
+        ("local micros", logical("long", "local-timestamp-micros")),
+        ("local nanos", logical("long", "local-timestamp-nanos")),
+        ("span", r#"{"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}"#.to_owned()),
+        ("box", r#"{"type": "record", "name": "Box", "fields": [{"name": "span", "type": {"type": "fixed", "name": "S", "size": 12, "logicalType": "duration"}},
+            {"name": "at", "type": {"type": "long", "logicalType": "timestamp-nanos"}}, {"name": "sum", "type": {"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 20}}]}"#.to_owned()),
+        ("marks", r#"{"type": "map", "values": "long"}"#.to_owned()),
+        ("either", r#"["null", "string", "long"]"#.to_owned()),
     ];
     let columns: Vec<(&str, &str)> = columns.iter().map(|(n, t)| (*n, t.as_str())).collect();
     destination("every type", &["id"], &columns)
@@ -153,6 +165,7 @@ fn the_derived_table_takes_every_type(db: Db) {
         i64::MAX.into(),
         -170_141_183_460_469_231_731_687_303_715,
     ];
+    let span = [14u32, 3, 500].map(u32::to_le_bytes).concat();
     let mut batch = Batch::default();
     for (id, decimal) in decimals.iter().enumerate() {
         let row = [
@@ -171,6 +184,17 @@ fn the_derived_table_takes_every_type(db: Db) {
             V::Raw(vec![0]),
             V::Null,
             V::Int(1),
+            V::Raw((-1999i32).to_be_bytes().to_vec()),
+            V::Raw(vec![1, 0, 255]),
+            V::Int(74_435_007),
+            V::Int(1_719_780_035_120),
+            V::Int(1_719_780_035_123_456_789),
+            V::Int(1_719_780_035_123_456),
+            V::Int(-1),
+            V::Raw(span.clone()),
+            V::Raw([&span[..], &[1, 2, 1]].concat()),
+            V::Raw(vec![2, 2, b'k', 14, 0]),
+            V::Raw(vec![2, 2, b's']),
         ];
         batch.record();
         batch.row(0, &row);
@@ -185,6 +209,23 @@ fn the_derived_table_takes_every_type(db: Db) {
     let postgres = "-9223372036854775808|1.5|-0.1|true|2000-02-29|20:40:35.000001|1969-12-31 23:59:59.999999+00|2024-06-30 20:40:35.12|6ba7b810-9dad-11d1-80b4-00c04fd430c8|[]|-|B";
     let sqlite = "-9223372036854775808|1.5|-0.1|1|2000-02-29|20:40:35.000001|1969-12-31T23:59:59.999999Z|2024-06-30T20:40:35.120000|6ba7b810-9dad-11d1-80b4-00c04fd430c8|[]|-|B";
     assert_eq!(db.texts(sql), [db.pick(postgres, sqlite)]);
+    let hash = db.pick("encode(hash, 'hex')", "lower(hex(hash))");
+    let sql = format!(
+        "SELECT cents || '|' || {hash} || '|' || clock || '|' || \"at millis\" || '|' || \"at nanos\" || '|'
+        || \"local micros\" || '|' || \"local nanos\" || '|' || span FROM \"every type\" WHERE id = 0"
+    );
+    let postgres = "-19.99|0100ff|20:40:35.007|2024-06-30 20:40:35.12+00|2024-06-30 20:40:35.123456+00|2024-06-30 20:40:35.123456|1969-12-31 23:59:59.999999|P14M3DT0.500S";
+    let sqlite = "-19.99|0100ff|20:40:35.007000|2024-06-30T20:40:35.120000Z|2024-06-30T20:40:35.123456Z|2024-06-30T20:40:35.123456|1969-12-31T23:59:59.999999|P14M3DT0.500S";
+    assert_eq!(db.texts(&sql), [db.pick(postgres, sqlite)]);
+    let inside = |json: &str| {
+        let sql = format!("SELECT CAST({json} AS TEXT) FROM \"every type\" WHERE id = 0");
+        db.texts(&sql).remove(0)
+    };
+    assert_eq!(inside("box ->> 'span'"), "P14M3DT0.500S");
+    assert_eq!(inside("box ->> 'at'"), "1969-12-31T23:59:59.999999999Z");
+    assert_eq!(inside(db.pick("box ->> 'sum'", "box")).matches("0.00000000000000000001").count(), 1);
+    assert_eq!(inside("marks ->> 'k'"), "7");
+    assert_eq!(inside("either"), "\"s\"");
 }
 
 fn a_dead_letter_table_of_another_shape_is_refused(db: Db) {
