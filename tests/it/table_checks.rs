@@ -17,6 +17,7 @@ on_both! {
     a_dead_letter_table_with_a_column_that_nothing_fills_is_refused
     a_dead_letter_table_that_refuses_a_letter_stands_its_route
     a_key_for_which_different_texts_are_equal_is_refused
+    a_duration_goes_into_texts_alone
 }
 
 const DECIMAL: &str = r#"{"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}"#;
@@ -302,4 +303,20 @@ fn a_key_for_which_different_texts_are_equal_is_refused(db: Db) {
     assert!(setback.message.contains("`email`"), "{setback}");
     db.execute("DROP TABLE users; CREATE TABLE users (email TEXT PRIMARY KEY)");
     db.open(&users);
+}
+
+/// No enum has a label for every duration, and not every duration is an interval.
+fn a_duration_goes_into_texts_alone(db: Db) {
+    let span = r#"{"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}"#;
+    let spans = targets([destination("spans", &[], &[("span", span)])]);
+    db.execute(db.pick("CREATE TYPE label AS ENUM ('P1D')", "SELECT 1"));
+    for column in db.pick("INTERVAL label BIGINT BYTEA", "INTEGER REAL NUMERIC").split(' ') {
+        db.execute(&format!("DROP TABLE IF EXISTS spans; CREATE TABLE spans (span {column})"));
+        let Err(setback) = db.try_open(route(), &spans) else { panic!("{column} takes no duration") };
+        assert_eq!(setback.remedy, Remedy::Stand, "{setback}");
+        assert!(setback.message.contains("column `span`"), "{setback}");
+        assert!(setback.help.contains("TEXT"), "{setback}");
+    }
+    db.execute("DROP TABLE spans; CREATE TABLE spans (span TEXT)");
+    db.open(&spans);
 }

@@ -148,6 +148,7 @@ fn fits_postgres(shape: Shape, ty: &PgType) -> Result<(), String> {
         | (Shape::Float, PgType::Float4 | PgType::Float8)
         | (Shape::Double, PgType::Float8)
         | (Shape::Text, PgType::Text | PgType::Enum(_))
+        | (Shape::Interval, PgType::Text)
         | (Shape::Bytes, PgType::Bytea)
         | (Shape::Date, PgType::Date)
         | (Shape::Uuid, PgType::Uuid | PgType::Text)
@@ -207,6 +208,7 @@ fn named(shape: Shape) -> &'static str {
         Shape::Time { .. } => "a time of day",
         Shape::Instant { .. } => "a timestamp",
         Shape::Local { .. } => "a local timestamp",
+        Shape::Interval => "a duration",
         Shape::Uuid => "a UUID",
         Shape::Json => "a record, array, map or union",
     }

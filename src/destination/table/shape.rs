@@ -27,6 +27,8 @@ pub enum Shape {
     Local {
         digits: i32,
     },
+    /// Avro's duration, as ISO 8601's text: its months and days go twice as far as those of Postgres's INTERVAL.
+    Interval,
     Uuid,
     /// A record, array, map or union of several types: JSON text.
     Json,
@@ -49,8 +51,7 @@ impl Shape {
         match (&node.logical, &node.kind) {
             (Some(Logical::Decimal { precision, scale }), _) => Shape::Decimal { precision: *precision, scale: *scale },
             (Some(Logical::Date), _) => Shape::Date,
-            // No database's type has months, days and milliseconds apart from each other: ISO 8601's text.
-            (Some(Logical::Duration), _) => Shape::Text,
+            (Some(Logical::Duration), _) => Shape::Interval,
             (Some(Logical::Uuid), _) => Shape::Uuid,
             (_, Kind::Boolean) => Shape::Bool,
             (_, Kind::Int) => Shape::Int,
