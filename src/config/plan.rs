@@ -61,7 +61,8 @@ impl Database {
 /// What `apply` creates.
 #[derive(Clone, Debug)]
 pub struct TopicSpec {
-    pub partitions: i32,
+    /// `None` takes the brokers' default, and so below.
+    pub partitions: Option<i32>,
     pub replication: Option<i32>,
     pub config: BTreeMap<String, String>,
 }

@@ -311,7 +311,7 @@ fn topic(cx: &Context<'_>, entry: &Entry) -> Option<TopicSpec> {
         });
     }
     Some(TopicSpec {
-        partitions: section.integer("partitions", 1..=100_000).unwrap_or(1) as i32,
+        partitions: section.integer("partitions", 1..=100_000).map(|n| n as i32),
         replication: section.integer("replication", 1..=100).map(|n| n as i32),
         config,
     })

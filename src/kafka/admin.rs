@@ -17,8 +17,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct NewTopic<'a> {
     pub name: &'a str,
-    pub partitions: i32,
-    /// `None` takes the broker's default.
+    /// `None` takes the brokers' default, and so below; brokers older than 2.4 refuse that.
+    pub partitions: Option<i32>,
     pub replication: Option<i32>,
     pub config: &'a BTreeMap<String, String>,
 }
@@ -48,11 +48,10 @@ impl Cluster<'_> {
         let mut words = [0 as c_char; 256];
         // SAFETY: name and settings live through the calls, which copy them. The topic is ours: freed once.
         let answer = unsafe {
-            let replication = topic.replication.unwrap_or(-1);
             let made = rd::rd_kafka_NewTopic_new(
                 name.as_ptr(),
-                topic.partitions,
-                replication,
+                topic.partitions.unwrap_or(-1),
+                topic.replication.unwrap_or(-1),
                 words.as_mut_ptr(),
                 words.len(),
             );

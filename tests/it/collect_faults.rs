@@ -153,7 +153,7 @@ fn a_broker_that_does_not_answer_is_told_with_503_until_it_does() {
     let settings = Kafka { bootstrap_servers: servers.clone(), ..Kafka::default() };
     let connection = kafka::Connection::new(&kafka::Settings::new(&settings, "test")).unwrap();
     let cluster = connection.cluster(Duration::from_secs(30));
-    let new = kafka::NewTopic { name: &topic, partitions: 1, replication: Some(1), config: &Default::default() };
+    let new = kafka::NewTopic { name: &topic, partitions: Some(1), replication: Some(1), config: &Default::default() };
     cluster.create_topic(&new).unwrap();
     let project = Project::new(&config(&servers, &topic, "", "")).file("schemas/event.avsc", SCHEMA);
     let c = Collecting::launch(project, topic.clone());

@@ -30,9 +30,19 @@ fn partitions(topic: &str) -> usize {
     metadata.topics()[0].partitions().len()
 }
 
+fn default_partitions() -> usize {
+    let consumer: BaseConsumer = client().create().unwrap();
+    let broker = consumer.fetch_metadata(None, Duration::from_secs(20)).unwrap().brokers()[0].id();
+    described(ResourceSpecifier::Broker(broker), "num.partitions").parse().unwrap()
+}
+
 fn setting(topic: &str, name: &str) -> String {
+    described(ResourceSpecifier::Topic(topic), name)
+}
+
+fn described(what: ResourceSpecifier<'_>, name: &str) -> String {
     let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-    let described = block_on(admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &AdminOptions::new()));
+    let described = block_on(admin.describe_configs(&[what], &AdminOptions::new()));
     let resource = described.unwrap().remove(0).unwrap();
     resource.get(name).unwrap().value.clone().unwrap()
 }
@@ -93,6 +103,27 @@ fn a_topic_grows_takes_its_settings_and_keeps_what_only_people_can_change() {
     let human = project.run(&["plan", "--exit-code"]).ok();
     assert!(human.stdout.contains("note: has 1 copy of each partition, and routes.toml says 2"), "{}", human.stdout);
     assert!(human.stdout.ends_with("plan: nothing to do, 2 notes to look at\n"), "{}", human.stdout);
+}
+
+#[test]
+fn a_topic_of_no_given_number_of_partitions_has_the_brokers_default() {
+    let app = unique("plan_default");
+    let [input, output, dlq] = ["in", "out", "dlq"].map(|t| format!("{app}_{t}"));
+    create_topic(&output, 2, &[]);
+    let topics = format!("[topics.{input}]\n[topics.{output}]\n");
+    let project = project(&app, &topics, &route("r", &input, &output, &format!("dlq = \"{dlq}\"\n")));
+    let (code, planned) = report(&project);
+    assert_eq!((code, steps(item(&planned, &output)).len()), (Some(0), 0));
+    for made in [&input, &dlq] {
+        let step = &item(&planned, made)["steps"][0];
+        assert_eq!(step["words"], "create with the brokers' default number of partitions");
+        assert_eq!(step["partitions"], Value::Null);
+    }
+    project.run(&["apply", "--yes"]).ok();
+    let default = default_partitions();
+    assert_eq!((partitions(&input), partitions(&dlq), partitions(&output)), (default, default, 2));
+    let human = project.run(&["plan", "--exit-code"]).ok();
+    assert!(human.stdout.contains("plan: nothing to do: everything"), "{}", human.stdout);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl World {
         })?;
         plan.kafka.consumer.extend(CONSUMER.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         for (topic, spec) in &plan.topics {
-            cluster.create_topic(topic, spec.partitions)?;
+            cluster.create_topic(topic, spec.partitions.unwrap_or(1))?;
         }
         let schema_id = register(runtime, &plan, &loaded.catalog)?;
         Ok(World { plan: Arc::new(plan), folder, schema_id, _cluster: cluster })

@@ -81,7 +81,7 @@ fn topic(plan: &Plan, item: &mut Item, told: &mut dyn FnMut(&Item, usize)) {
                     Err(fault) if fault.code == Code::TopicAlreadyExists => {}
                     made => made?,
                 }
-                seen(&cluster, name, *partitions)?;
+                seen(&cluster, name, partitions.unwrap_or(1))?;
             }
             Change::WidenTopic { partitions } => {
                 match cluster.widen_topic(name, *partitions) {

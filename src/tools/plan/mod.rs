@@ -83,9 +83,10 @@ pub struct Step {
 /// Names and values of a topic's settings.
 type Settings = BTreeMap<String, String>;
 
+/// What a topic is made with and does not say is the brokers' default.
 #[derive(Clone, Debug)]
 pub enum Change {
-    CreateTopic { partitions: i32, replication: Option<i32>, config: Settings },
+    CreateTopic { partitions: Option<i32>, replication: Option<i32>, config: Settings },
     WidenTopic { partitions: i32 },
     SetTopic { settings: Settings },
     Register { text: String },

@@ -99,6 +99,10 @@ pub(super) fn look(plan: &Plan) -> Vec<Item> {
     wanted.keys().map(|name| scene.item(name, &cluster)).collect()
 }
 
+/// How many partitions a topic has, or is to have; `None` where it is to have the brokers' default, which nobody knows
+/// before it is made.
+type Partitions = Option<i32>;
+
 struct Scene<'s, 'p> {
     wanted: &'s BTreeMap<&'p str, Wanted<'p>>,
     live: &'s BTreeMap<String, TopicInfo>,
@@ -106,7 +110,7 @@ struct Scene<'s, 'p> {
 
 impl Scene<'_, '_> {
     /// The partitions that a topic has once the plan is applied; `None` where it will not be there.
-    fn partitions(&self, name: &str, asked: &mut BTreeSet<String>) -> Option<i32> {
+    fn partitions(&self, name: &str, asked: &mut BTreeSet<String>) -> Option<Partitions> {
         // A topic of dead letters that takes its partitions from itself has none.
         if !asked.insert(name.to_owned()) {
             return None;
@@ -114,8 +118,8 @@ impl Scene<'_, '_> {
         let live = self.live.get(name).map(|t| t.partitions);
         let wanted = self.wanted.get(name)?;
         match wanted.spec {
-            Some(spec) => Some(live.unwrap_or(0).max(spec.partitions)),
-            None if live.is_some() => live,
+            Some(spec) => Some(spec.partitions.max(live)),
+            None if live.is_some() => Some(live),
             None => self.sources(wanted).filter_map(|source| self.partitions(source, asked)).max(),
         }
     }
@@ -159,10 +163,10 @@ impl Scene<'_, '_> {
 
     /// `partition = "same"` needs every number that a source has.
     fn same_partitions(&self, item: &mut Item, wanted: &Wanted<'_>) {
-        let Some(own) = self.partitions(&item.name, &mut BTreeSet::new()) else { return };
+        let Some(Some(own)) = self.partitions(&item.name, &mut BTreeSet::new()) else { return };
         for route in &wanted.same_as {
             let sources = route.topics.iter();
-            let sources = sources.filter_map(|s| Some((s, self.partitions(s, &mut BTreeSet::new())?)));
+            let sources = sources.filter_map(|s| Some((s, self.partitions(s, &mut BTreeSet::new())??)));
             let Some((source, needed)) = sources.max_by_key(|(_, n)| *n).filter(|(_, n)| *n > own) else { continue };
             let message = format!(
                 "has {}, and route `{}` writes with partition = \"same\" from {source}, which has {needed}",
@@ -197,7 +201,10 @@ fn key(name: &str) -> String {
 }
 
 fn create(item: &mut Item, spec: TopicSpec, details: Vec<String>, cluster: &Cluster<'_>) {
-    let mut words = format!("create with {}", count(spec.partitions.max(0) as usize, "partition"));
+    let mut words = match spec.partitions {
+        Some(partitions) => format!("create with {}", count(partitions.max(0) as usize, "partition")),
+        None => "create with the brokers' default number of partitions".to_owned(),
+    };
     if let Some(copies) = spec.replication {
         words.push_str(&format!(", {}", count(copies.max(0) as usize, "replica")));
     }
@@ -225,7 +232,8 @@ fn refused(item: &mut Item, judged: Result<(), Fault>) {
 }
 
 fn differ(item: &mut Item, wanted: &Wanted<'_>, spec: &TopicSpec, live: &TopicInfo, cluster: &Cluster<'_>) {
-    let (has, wants) = (live.partitions, spec.partitions);
+    let has = live.partitions;
+    let wants = spec.partitions.unwrap_or(has);
     if wants > has {
         let step = item.step(
             format!("widen from {has} to {}", count(wants.max(0) as usize, "partition")),

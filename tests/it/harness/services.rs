@@ -40,7 +40,8 @@ struct Folder {
 }
 
 pub fn start_kafka() -> Service {
-    start_kafka_with(&[], "", &[])
+    // Another default than what might be taken without asking.
+    start_kafka_with(&[], "num.partitions=3\n", &[])
 }
 
 /// A Kafka with further listeners (`NAME://host:port`), further properties, and further arguments of its formatting.
