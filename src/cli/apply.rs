@@ -127,7 +127,10 @@ fn confirmed(summary: &str, out: &mut impl Write) -> io::Result<bool> {
     write!(out, "Apply {summary}? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    if io::stdin().lock().read_line(&mut answer)? == 0 {
+        // Ctrl-D leaves the question's line open.
+        writeln!(out)?;
+    }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 

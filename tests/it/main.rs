@@ -24,6 +24,7 @@ mod kafka_positions;
 mod kafka_records;
 mod misconfigured;
 mod plan_all;
+mod plan_asked;
 mod plan_faults;
 mod plan_schemas;
 mod plan_tables;
