@@ -2,7 +2,7 @@
 
 use crate::harness::{Project, free_port};
 use std::{
-    io::{Read, Write},
+    io::{BufReader, Read, Write},
     process::{Command, Stdio},
 };
 
@@ -30,7 +30,8 @@ fn answered(project: &Project, keys: &str, no_color: &str) -> (Option<i32>, Stri
     terminal.args(["--foreground", "120", "script", "--quiet", "--return", "--command", &command, "/dev/null"]);
     terminal.current_dir(&project.folder).env("NO_COLOR", no_color);
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script(1), of util-linux");
-    let (mut typed, mut shown) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap().bytes());
+    let mut typed = terminal.stdin.take().unwrap();
+    let mut shown = BufReader::new(terminal.stdout.take().unwrap()).bytes();
     let mut screen = Vec::new();
     // Earlier, Ctrl-C would end it before it has asked.
     while !screen.ends_with(QUESTION.as_bytes()) {
