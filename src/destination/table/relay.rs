@@ -28,11 +28,12 @@ const ROUND: usize = 1_000;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long the first letter may take that is sent on trial after a relay that failed; each further one takes twice as long
-/// at most, up to [`DEADLINE`]. Records wait meanwhile.
+/// at most, up to [`LONGEST_TRIAL`]. Records wait meanwhile.
 const TRIAL: Duration = Duration::from_secs(1);
+const LONGEST_TRIAL: Duration = Duration::from_secs(3);
 
-/// Before a trial records flow for so many times as long as it may take.
-const REST: u32 = 10;
+/// How long records flow before a trial: the letters follow so long and a trial after their topic is back, at the latest.
+const REST: Duration = Duration::from_secs(10);
 
 /// How long the reports of letters that were purged may take; they need no broker.
 const PURGING: Duration = Duration::from_secs(1);
@@ -191,8 +192,8 @@ impl Relayed {
 
     /// The topic's letters wait, and records flow on: unless only a new producer helps.
     fn failed(&mut self, topic: &str, fault: Fault) -> Result<(), Setback> {
-        let trial = self.resting.get(topic).map_or(TRIAL, |rest| DEADLINE.min(rest.trial * 2));
-        self.resting.insert(topic.to_owned(), Rest { until: Instant::now() + trial * REST, trial });
+        let trial = self.resting.get(topic).map_or(TRIAL, |rest| LONGEST_TRIAL.min(rest.trial * 2));
+        self.resting.insert(topic.to_owned(), Rest { until: Instant::now() + REST, trial });
         if fault.kind == Kind::Fatal {
             self.spent = true;
             return Err(fault.into());
@@ -323,7 +324,7 @@ mod tests {
     use crate::{
         config::{Database, Dlq, Kafka, OnPositionLost},
         destination::table::RouteContext,
-        kafka::{MockCluster, Reports, Settings},
+        kafka::{Code, MockCluster, Reports, Settings},
         telemetry::Telemetry,
     };
 
@@ -379,6 +380,20 @@ mod tests {
             relayed.outfit.as_ref().unwrap().0.break_for_good();
             relayed.tend().unwrap_err();
             relayed.abort().expect_err("the deliverer opens another destination then");
+        });
+    }
+
+    #[test]
+    fn letters_follow_soon_after_an_outage_and_records_have_had_most_of_it() {
+        with_a_letter("127.0.0.1:2".to_owned(), |relayed| {
+            for _ in 0..20 {
+                let fault = Fault { kind: Kind::Retriable, code: Code::AllBrokersDown, message: "away".into() };
+                relayed.failed("dlq", fault).unwrap();
+            }
+            let Rest { until, trial } = relayed.resting["dlq"];
+            let rest = until.saturating_duration_since(Instant::now());
+            assert!(rest + trial <= Duration::from_secs(15), "{rest:?} and {trial:?}");
+            assert!(rest > trial * 3, "{rest:?} and {trial:?}");
         });
     }
 
