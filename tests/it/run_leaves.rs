@@ -116,6 +116,28 @@ fn the_lag_grows_while_nothing_can_be_delivered() {
 }
 
 #[test]
+fn a_process_that_finds_its_breaker_tripped_tells_its_lag() {
+    let app = unique("leaves_tripped");
+    topics(&app, 4);
+    create_topic(&format!("{app}_other"), 1, &[]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    let project = project(&app, &head(&app), &beside(&app, &listen), "breaker = { min = 1 }");
+    let routes = std::fs::read_to_string(project.folder.join("routes.toml")).unwrap();
+    let project = project.file("routes.toml", &routes.replace("dlq = \"stop\"", "dlq = \"discard\""));
+    produce(&format!("{app}_in"), (0..10).map(|_| message("bad", "no JSON")));
+    for _ in 0..2 {
+        let mut run = project.spawn(&["run"]);
+        wait_until("it is tripped", PATIENCE, || {
+            assert!(run.runs(), "{}", run.stderr());
+            run.stderr().contains("\"state\":\"tripped\"")
+        });
+        wait_until("its lag is told", PATIENCE, || lag(&listen) == 10);
+        run.signal("TERM");
+        run.wait();
+    }
+}
+
+#[test]
 fn an_id_that_the_registry_learns_of_after_its_grace_is_delivered_from_then_on() {
     let app = unique("leaves_unknown");
     topics(&app, 1);
