@@ -33,7 +33,7 @@ pub type TopicInfos = BTreeMap<String, TopicInfo>;
 
 /// One worker's way to its destinations. Every call is made by the deliverer thread, in this order:
 /// claim, then any number of (write…, settle, commit); abort at any time, after which only claim follows; tend at any
-/// time. Nothing is open when it is asked what is stored.
+/// time. Nothing is open when it is asked what is stored or owing.
 pub trait Destination: Send {
     /// Takes the positions of newly assigned partitions under a new owner's epoch. A partition without a position
     /// gets its start, which is stored before this returns.
@@ -43,11 +43,19 @@ pub trait Destination: Send {
     fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback>;
 
     /// The group's positions in these partitions, whoever moved them. Left out are those of a topic that has been made
-    /// anew since, and those before which a dead letter still waits to be relayed.
+    /// anew since.
     ///
     /// # Errors
     /// The environment's.
     fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback>;
+
+    /// Those of these partitions whose dead letters still wait to be relayed, whoever holds them.
+    ///
+    /// # Errors
+    /// The environment's.
+    fn owing(&mut self, _partitions: &[Partition]) -> Result<Vec<Partition>, Setback> {
+        Ok(Vec::new())
+    }
 
     /// Hands a processed batch over; opens a transaction if none is open. May return before anything is acknowledged.
     ///

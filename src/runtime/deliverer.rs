@@ -47,6 +47,8 @@ pub enum Task {
     Claim(Vec<Partition>),
     Write(Work),
     Commit(Ticket),
+    /// Where does the group stand in these partitions? Asked while nothing is claimed.
+    Stored(Vec<Partition>),
     /// Is the group at the ends that the topics had at the start?
     Compare,
     /// Throws the open transaction away; this order's attempt is the new one.
@@ -63,6 +65,7 @@ pub enum Answer {
     /// The destination has been opened: the program whose rows it takes.
     Opened(Box<Program>),
     Claimed(Positions),
+    Stored(Positions),
     Committed(Box<Committed>),
     /// A partition in which the group is not at the end of the start yet; none: it has caught up.
     Compared(Option<Partition>),
@@ -110,6 +113,8 @@ pub struct Deliverer {
     pub opener: Box<dyn Opener>,
     pub breaker: Breaker,
     pub destination: Option<Box<dyn Destination>>,
+    /// The route's topics as of the last claim.
+    pub topics: TopicInfos,
     pub until_caught_up: bool,
     /// The ends of the start: what "caught up" means.
     pub goal: Option<Positions>,
@@ -186,6 +191,7 @@ impl Deliverer {
             Task::Claim(partitions) => self.claim(&partitions).map(|p| Some(Answer::Claimed(p))),
             Task::Write(work) => self.opened().write(work).map(|()| None),
             Task::Commit(ticket) => self.commit(ticket).map(|c| Some(Answer::Committed(Box::new(c)))),
+            Task::Stored(partitions) => Ok(self.stored(&partitions).map(Answer::Stored)),
             Task::Compare => self.compare().map(|behind| Some(Answer::Compared(behind))),
             Task::Abort => {
                 // A destination that cannot even abort is opened anew: its successor fences what it left behind.
@@ -206,18 +212,23 @@ impl Deliverer {
             self.destination = Some(destination);
             self.report(Answer::Opened(Box::new(program)));
         }
-        let topics = self.opener.topics()?;
+        self.topics = self.opener.topics()?;
         if self.until_caught_up && self.goal.is_none() {
-            self.goal = Some(self.opener.ends(&topics)?);
+            self.goal = Some(self.opener.ends(&self.topics)?);
         }
         let (opener, current, attempt) = (&mut self.opener, &self.current, self.attempt);
         Deliverer::wanted(current, attempt)?;
         let destination = self.destination.as_mut().expect("opened above");
-        destination.claim(partitions, &topics, &mut |absent, why| {
+        destination.claim(partitions, &self.topics, &mut |absent, why| {
             let begins = opener.start(absent, why)?;
             // The answer may have taken its time, and what it says is stored next.
             Deliverer::wanted(current, attempt).map(|()| begins)
         })
+    }
+
+    /// Where the group stands; nothing where that cannot be seen, which is no setback to one who stands anyway.
+    fn stored(&mut self, partitions: &[Partition]) -> Option<Positions> {
+        self.destination.as_mut()?.stored(partitions, &self.topics).ok()
     }
 
     /// The first partition that nobody has brought to its goal. A position behind the end of its topic is not one that
@@ -227,7 +238,12 @@ impl Deliverer {
         let ends = self.opener.ends(&topics)?;
         let goal = self.goal.take().unwrap_or_default();
         let partitions: Vec<Partition> = goal.keys().cloned().collect();
-        let stored = self.opened().stored(&partitions, &topics);
+        let destination = self.opened();
+        let stored = destination.stored(&partitions, &topics).and_then(|mut stored| {
+            let owing = destination.owing(&partitions)?;
+            stored.retain(|p, _| !owing.contains(p));
+            Ok(stored)
+        });
         let there = |p: &Partition, end: i64, at: i64| at >= end && ends.get(p).is_some_and(|now| at <= *now);
         let behind = stored.map(|stored| {
             goal.iter().find(|(p, end)| !stored.get(p).is_some_and(|at| there(p, **end, *at))).map(|(p, _)| p.clone())
@@ -353,6 +369,7 @@ mod tests {
             opener: Box::new(slow()),
             breaker: Breaker::new("r", None),
             destination: Some(Box::new(slow())),
+            topics: TopicInfos::new(),
             until_caught_up: false,
             goal: None,
             reports,

@@ -131,7 +131,6 @@ impl Flow {
     pub fn ended(&self) -> bool {
         self.state == State::Ended
     }
-    #[cfg(test)]
     pub fn assigned(&self) -> &BTreeSet<Partition> {
         &self.assigned
     }

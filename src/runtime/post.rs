@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::Route,
+    destination::TopicInfos,
     failure::{Cause, Setback},
     route::Known,
     source::Source,
@@ -77,6 +78,7 @@ impl Post {
             opener: Box::new(opener),
             breaker: Breaker::new(&route.name, route.breaker),
             destination: None,
+            topics: TopicInfos::new(),
             until_caught_up: setting.until_caught_up,
             goal: None,
             reports,
@@ -195,7 +197,7 @@ mod tests {
     use super::*;
     use crate::{
         config::testing::Folder,
-        destination::{Begin, Destination, TopicInfos},
+        destination::{Begin, Destination},
         kafka::Settings,
         record::{Partition, Positions},
         route::Program,

@@ -265,6 +265,12 @@ impl Worker {
                 self.input(Input::Claimed(positions));
                 self.hand.lag_at = None;
             }
+            Answer::Stored(positions) => {
+                // Some may have been given up meanwhile.
+                let assigned = self.flow.assigned();
+                self.hand.committed.extend(positions.into_iter().filter(|(p, _)| assigned.contains(p)));
+                self.ask_for_ends();
+            }
             Answer::Ends(ends) => self.tell_lag(|p| ends.get(p).copied()),
             Answer::Committed(committed) => self.committed(&committed),
             Answer::Failed(setback) => self.failed(setback),
@@ -324,11 +330,22 @@ impl Worker {
     }
 
     /// Asks where the partitions end. What is read tells the client so by itself; a lag that grows while nothing can be
-    /// delivered would not be seen.
+    /// delivered would not be seen. One who stands claims nothing: its positions in what it got since are asked for too.
     fn ask_ends(&mut self) {
-        let still = !self.flow.flowing() && !self.hand.committed.is_empty();
-        if still && self.hand.lag_at.is_none_or(|at| at <= Instant::now()) {
-            self.hand.lag_at = Some(Instant::now() + LAG);
+        if self.flow.flowing() || self.hand.lag_at.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        self.hand.lag_at = Some(Instant::now() + LAG);
+        self.ask_for_ends();
+        let unknown = self.flow.assigned().iter().filter(|p| !self.hand.committed.contains_key(*p));
+        let unknown: Vec<Partition> = unknown.cloned().collect();
+        if matches!(self.flow.state(), State::Standing(_)) && !unknown.is_empty() {
+            self.order(Task::Stored(unknown));
+        }
+    }
+
+    fn ask_for_ends(&self) {
+        if !self.hand.committed.is_empty() {
             let partitions = self.hand.committed.keys().cloned().collect();
             self.fetch.ends(self.hand.attempt.now(), self.source.consumer(), partitions);
         }

@@ -1,8 +1,8 @@
 //! How a process leaves, whatever it is in the middle of, and how its workers come back.
 
 use crate::harness::{
-    Broker, Database, Message, Project, Registry, block_on, bootstrap_servers, create_topic, free_port, head, message,
-    produce, read_topic, unique, wait_until,
+    Broker, Database, Message, Project, Registry, Running, block_on, bootstrap_servers, create_topic, free_port, head,
+    message, produce, read_topic, unique, wait_until,
 };
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
@@ -33,6 +33,20 @@ fn send(app: &str, ids: std::ops::Range<i32>) {
 fn metrics(listen: &str, name: &str) -> Vec<String> {
     let page = block_on(async { reqwest::get(format!("http://{listen}/metrics")).await.ok()?.text().await.ok() });
     page.unwrap_or_default().lines().filter(|l| l.starts_with(name)).map(str::to_owned).collect()
+}
+
+/// The lag of route `r`, all partitions together.
+fn lag(listen: &str) -> u64 {
+    let lines = metrics(listen, "pointsman_lag_records{route=\"r\"");
+    lines.iter().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// A page of metrics, and another route: the process does not end when `r` stands.
+fn beside(app: &str, listen: &str) -> String {
+    format!(
+        "[http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{app}_other\"\nformat = \"json\"\n\
+         schema = \"leaves.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n"
+    )
 }
 
 #[test]
@@ -92,19 +106,11 @@ fn the_lag_of_partitions_that_were_given_up_is_not_told_any_more() {
 fn the_lag_grows_while_nothing_can_be_delivered() {
     let app = unique("leaves_still");
     topics(&app, 4);
-    let (listen, other) = (format!("127.0.0.1:{}", free_port()), format!("{app}_other"));
-    create_topic(&other, 1, &[]);
-    // Another route, so that the process does not end when this one stands.
-    let more = format!(
-        "[http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{other}\"\nformat = \"json\"\n\
-         schema = \"leaves.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}"
-    );
-    let project = project(&app, &head(&app), &more, "");
+    create_topic(&format!("{app}_other"), 1, &[]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    let project = project(&app, &head(&app), &beside(&app, &listen), "");
     let mut run = project.spawn(&["run"]);
-    let lag = || {
-        let lines = metrics(&listen, "pointsman_lag_records{route=\"r\"");
-        lines.iter().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
-    };
+    let lag = || lag(&listen);
     // `dlq = "stop"`: the route stands on this one.
     produce(&format!("{app}_in"), [message("bad", "no JSON")]);
     wait_until("the route stands", PATIENCE, || {
@@ -113,6 +119,45 @@ fn the_lag_grows_while_nothing_can_be_delivered() {
     });
     send(&app, 0..100);
     wait_until("its lag is told", PATIENCE, || lag() == 101);
+}
+
+/// A route that stands in every partition, while another process comes and goes.
+fn keeps_its_lag(app: &str, project: impl Fn(&str) -> Project) {
+    topics(app, 4);
+    create_topic(&format!("{app}_other"), 1, &[]);
+    let listens = [0, 1].map(|_| format!("127.0.0.1:{}", free_port()));
+    let (first, second) = (project(&listens[0]), project(&listens[1]));
+    let bad = |partition| Message { partition: Some(partition), ..message("bad", "no JSON") };
+    produce(&format!("{app}_in"), (0..4).map(bad));
+    let stands = |run: &mut Running| {
+        assert!(run.runs(), "{}", run.stderr());
+        run.stderr().contains("standing")
+    };
+    let mut first = first.spawn(&["run"]);
+    wait_until("the first stands", PATIENCE, || stands(&mut first));
+    wait_until("its lag is told", PATIENCE, || lag(&listens[0]) == 4);
+    let mut second = second.spawn(&["run"]);
+    wait_until("the second stands beside it", PATIENCE, || stands(&mut second));
+    wait_until("each tells the lag of its two", PATIENCE, || (lag(&listens[0]), lag(&listens[1])) == (2, 2));
+    second.signal("TERM");
+    second.wait();
+    send(app, 0..100);
+    wait_until("the first tells the lag of all", PATIENCE, || lag(&listens[0]) == 104);
+}
+
+#[test]
+fn a_route_to_a_topic_that_stands_keeps_its_lag_over_a_rebalance() {
+    let app = unique("leaves_stands");
+    keeps_its_lag(&app, |listen| project(&app, &head(&app), &beside(&app, listen), ""));
+}
+
+#[test]
+fn a_route_to_a_table_that_stands_keeps_its_lag_over_a_rebalance() {
+    let app = unique("leaves_stands_pg");
+    let database = Database::new("leaves");
+    database.execute("CREATE TABLE events (id BIGINT NOT NULL)");
+    let more = |listen: &str| format!("{}[databases.shop]\nurl = \"{}\"", beside(&app, listen), database.url);
+    keeps_its_lag(&app, |listen| to_table(&app, &head(&app), &more(listen), ""));
 }
 
 #[test]
@@ -285,18 +330,11 @@ fn the_lag_grows_also_after_the_broker_was_away() {
         broker.create_topic(topic);
     }
     // Nothing is taken from it while the broker is away.
-    let more = format!(
-        "[kafka.consumer]\n\"session.timeout.ms\" = \"60000\"\n\
-         [http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{other}\"\nformat = \"json\"\n\
-         schema = \"leaves.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{out}\", format = \"json\" }}"
-    );
+    let more = format!("[kafka.consumer]\n\"session.timeout.ms\" = \"60000\"\n{}", beside(&app, &listen));
     let head = head(&app).replace(&bootstrap_servers(), &broker.servers());
     let project = project(&app, &head, &more, "");
     let mut run = project.spawn(&["run"]);
-    let lag = || {
-        let lines = metrics(&listen, "pointsman_lag_records{route=\"r\"");
-        lines.iter().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
-    };
+    let lag = || lag(&listen);
     broker.produce(&input, [message("bad", "no JSON")]);
     wait_until("the route stands, and tells its lag", PATIENCE, || {
         assert!(run.runs(), "{}", run.stderr());

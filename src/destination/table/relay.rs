@@ -273,12 +273,11 @@ impl Destination for Relayed {
     }
 
     fn stored(&mut self, partitions: &[Partition], topics: &TopicInfos) -> Result<Positions, Setback> {
-        let mut stored = self.tables.stored(partitions, topics)?;
-        // Others' letters too: their owners relay them.
-        for origin in self.tables.outbox_origins(partitions)? {
-            stored.remove(&origin);
-        }
-        Ok(stored)
+        self.tables.stored(partitions, topics)
+    }
+
+    fn owing(&mut self, partitions: &[Partition]) -> Result<Vec<Partition>, Setback> {
+        self.tables.outbox_origins(partitions)
     }
 
     fn write(&mut self, work: Work) -> Result<(), Setback> {
