@@ -29,7 +29,7 @@ pub struct Gone {
     pub why: Fault,
 }
 
-/// Records as librdkafka holds them. Not `Sync`: reading a timestamp or a header is not promised to be free of writes.
+/// Records as librdkafka holds them. They move between threads, and one reads them at a time.
 pub struct MessageBatch {
     messages: Vec<Lent>,
     /// Of all messages, in order. Their lifetime is really that of `messages`: they are only lent shortened.

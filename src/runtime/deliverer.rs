@@ -113,8 +113,6 @@ pub struct Deliverer {
     pub opener: Box<dyn Opener>,
     pub breaker: Breaker,
     pub destination: Option<Box<dyn Destination>>,
-    /// The route's topics as of the last claim.
-    pub topics: TopicInfos,
     pub until_caught_up: bool,
     /// The ends of the start: what "caught up" means.
     pub goal: Option<Positions>,
@@ -212,14 +210,14 @@ impl Deliverer {
             self.destination = Some(destination);
             self.report(Answer::Opened(Box::new(program)));
         }
-        self.topics = self.opener.topics()?;
+        let topics = self.opener.topics()?;
         if self.until_caught_up && self.goal.is_none() {
-            self.goal = Some(self.opener.ends(&self.topics)?);
+            self.goal = Some(self.opener.ends(&topics)?);
         }
         let (opener, current, attempt) = (&mut self.opener, &self.current, self.attempt);
         Deliverer::wanted(current, attempt)?;
         let destination = self.destination.as_mut().expect("opened above");
-        destination.claim(partitions, &self.topics, &mut |absent, why| {
+        destination.claim(partitions, &topics, &mut |absent, why| {
             let begins = opener.start(absent, why)?;
             // The answer may have taken its time, and what it says is stored next.
             Deliverer::wanted(current, attempt).map(|()| begins)
@@ -228,7 +226,8 @@ impl Deliverer {
 
     /// Where the group stands; nothing where that cannot be seen, which is no setback to one who stands anyway.
     fn stored(&mut self, partitions: &[Partition]) -> Option<Positions> {
-        self.destination.as_mut()?.stored(partitions, &self.topics).ok()
+        let topics = self.opener.topics().ok()?;
+        self.destination.as_mut()?.stored(partitions, &topics).ok()
     }
 
     /// The first partition that nobody has brought to its goal. A position behind the end of its topic is not one that
@@ -369,7 +368,6 @@ mod tests {
             opener: Box::new(slow()),
             breaker: Breaker::new("r", None),
             destination: Some(Box::new(slow())),
-            topics: TopicInfos::new(),
             until_caught_up: false,
             goal: None,
             reports,

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     config::Route,
-    destination::TopicInfos,
     failure::{Cause, Setback},
     route::Known,
     source::Source,
@@ -78,7 +77,6 @@ impl Post {
             opener: Box::new(opener),
             breaker: Breaker::new(&route.name, route.breaker),
             destination: None,
-            topics: TopicInfos::new(),
             until_caught_up: setting.until_caught_up,
             goal: None,
             reports,
@@ -197,7 +195,7 @@ mod tests {
     use super::*;
     use crate::{
         config::testing::Folder,
-        destination::{Begin, Destination},
+        destination::{Begin, Destination, TopicInfos},
         kafka::Settings,
         record::{Partition, Positions},
         route::Program,

@@ -330,17 +330,16 @@ impl Worker {
     }
 
     /// Asks where the partitions end. What is read tells the client so by itself; a lag that grows while nothing can be
-    /// delivered would not be seen. One who stands claims nothing: its positions in what it got since are asked for too.
+    /// delivered would not be seen. One who stands claims nothing, and asks for the group's positions too.
     fn ask_ends(&mut self) {
         if self.flow.flowing() || self.hand.lag_at.is_some_and(|at| at > Instant::now()) {
             return;
         }
         self.hand.lag_at = Some(Instant::now() + LAG);
         self.ask_for_ends();
-        let unknown = self.flow.assigned().iter().filter(|p| !self.hand.committed.contains_key(*p));
-        let unknown: Vec<Partition> = unknown.cloned().collect();
-        if matches!(self.flow.state(), State::Standing(_)) && !unknown.is_empty() {
-            self.order(Task::Stored(unknown));
+        let assigned = self.flow.assigned();
+        if matches!(self.flow.state(), State::Standing(_)) && !assigned.is_empty() {
+            self.order(Task::Stored(assigned.iter().cloned().collect()));
         }
     }
 

@@ -27,7 +27,7 @@ impl Shipped {
         let mut topics = BTreeMap::new();
         for (name, spec) in plan.topics {
             let own = unique(&name);
-            create_topic(&own, spec.partitions, &[]);
+            create_topic(&own, spec.partitions.unwrap_or(1), &[]);
             routes = routes.replace(&format!("[topics.{name}]"), &format!("[topics.{own}]"));
             for key in ["topic", "dlq"] {
                 routes = routes.replace(&format!("{key} = \"{name}\""), &format!("{key} = \"{own}\""));

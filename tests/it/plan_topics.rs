@@ -215,3 +215,28 @@ fn the_same_partition_needs_as_many_as_the_source_will_have() {
     both.run(&["apply", "--yes"]).ok();
     assert_eq!((partitions(&input), partitions(&output)), (4, 4));
 }
+
+#[test]
+fn a_default_that_nobody_knows_is_no_number_to_count_on() {
+    let app = unique("plan_unknown");
+    let [a, b, out, dlq] = ["a", "b", "out", "dlq"].map(|t| format!("{app}_{t}"));
+    create_topic(&b, 2, &[]);
+    let same = |topics: &str| {
+        let route = route("r", &a, &out, "dlq = \"discard\"\n") + "partition = \"same\"\n";
+        report(&project(&app, topics, &route))
+    };
+    let default = "is made with the brokers' default number of partitions";
+    let (code, planned) = same(&format!("[topics.{a}]\npartitions = 6\n[topics.{out}]\n"));
+    let says = format!("{default}, and route `r` writes with partition = \"same\" from {a}, which has 6");
+    assert_eq!((code, only(item(&planned, &out), "problems")), (Some(1), ("too-few-partitions", &*says)));
+    let (code, planned) = same(&format!("[topics.{a}]\n[topics.{out}]\npartitions = 2\n"));
+    let says = format!("has 2 partitions, and route `r` writes with partition = \"same\" from {a}, which {default}");
+    assert_eq!((code, only(item(&planned, &out), "problems")), (Some(1), ("too-few-partitions", &*says)));
+    // Both have the same default.
+    assert_eq!(same(&format!("[topics.{a}]\n[topics.{out}]\n")).0, Some(0));
+    // Letters of two sources, one of them with the default: how many partitions they need shows once both are there.
+    let routes = [&a, &b].map(|from| route(&from[app.len() + 1..], from, &out, &format!("dlq = \"{dlq}\"\n")));
+    let project = project(&app, &format!("[topics.{a}]\n[topics.{out}]\n"), &routes.concat());
+    let (code, planned) = report(&project);
+    assert_eq!((code, only(item(&planned, &dlq), "notes").0), (Some(0), "waits"));
+}

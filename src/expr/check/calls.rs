@@ -95,8 +95,11 @@ impl Checker<'_> {
             }
             // Lists and maps stay encoded, so it has to be known which branch they are.
             Ty::Dyn(Some(union)) if union.branches().iter().any(encoded) && !matches!(e.kind, Kind::Path(_)) => {
-                let message = format!("`{}` is one of several types, and only a field shows which", self.text(&e.span));
-                let help = "take a field's size, or a loop's variable's: `xs.map(x, size(x))`";
+                let message = format!(
+                    "`{}` is one of several types, and only a path from the record shows which",
+                    self.text(&e.span)
+                );
+                let help = "take the size of a path of names, or of a loop's variable over one: `xs.map(x, size(x))`";
                 self.fail(problems::arguments(e.span, message, help))
             }
             Ty::String | Ty::Bytes | Ty::List(..) | Ty::Map(..) | Ty::Dyn(_) => {

@@ -49,8 +49,8 @@ impl Checker<'_> {
             },
             (Ty::Dyn(Some(_)), _) => {
                 let text = self.text(&of.span);
-                let message = format!("`{text}` is one of several types, and only a field shows which");
-                let help = "test a field, or a loop's variable over one: `xs.exists(x, type(x) == string)`";
+                let message = format!("`{text}` is one of several types, and only a path from the record shows which");
+                let help = "test a path of names, or a loop's variable over one: `xs.exists(x, type(x) == string)`";
                 return self.fail(problems::mismatch(of.span.clone(), message, help));
             }
             (Ty::Nullable(_), _) if name == "null_type" => Kind::IsNull(Box::new(e)),

@@ -14,13 +14,13 @@ use encoded::Decode;
 use place::Walk;
 
 use super::{
-    BoolExpr, Places, WriteExpr,
+    BoolExpr, Fault, Places, WriteExpr,
     tree::{Const, Envelope, Expr, Kind},
     types::{Shape, Ty},
     value::{Frame, Res, Val, missing, wrong},
 };
 use crate::{
-    codec::{Decimal, Layout},
+    codec::Layout,
     schema::{NodeId, Schema},
 };
 use std::{ops::Range, sync::Arc};
@@ -249,10 +249,7 @@ impl<'l, 'p> Lower<'l, 'p> {
         let gets: Vec<GetVal> = args.iter().map(|a| self.argument(a)).collect();
         let eval = signature.eval;
         let text = self.text_of(&e.span);
-        let named = move |mut fault: Box<super::Fault>| {
-            fault.message = format!("`{text}`: {}", fault.message);
-            fault
-        };
+        let named = move |fault| named(&text, fault);
         match <[GetVal; 1]>::try_from(gets) {
             Ok([one]) => {
                 let call = val_fn(move |f| eval(f.scope.scratch, &[one(f)?]).map_err(&named));
@@ -320,7 +317,9 @@ fn envelope(what: Envelope) -> GetVal {
     }
 }
 
-/// A decimal at its static scale.
-fn at_scale(d: Decimal, scale: u32) -> Res<Decimal> {
-    d.rescale(scale).ok_or_else(|| super::value::fault("overflow", format!("{d} with {scale} digits after the point")))
+/// A fault, after the expression that it is about.
+#[cold]
+fn named(text: &str, mut fault: Box<Fault>) -> Box<Fault> {
+    fault.message = format!("`{text}`: {}", fault.message);
+    fault
 }

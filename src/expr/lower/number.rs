@@ -1,8 +1,9 @@
 //! Arithmetic: everything checked, and a fault that names the operation and its values.
 
 use super::{
-    Get, Lower, at_scale,
+    Get, Lower,
     encoded::{self, Count},
+    named,
 };
 use crate::{
     codec::Decimal,
@@ -158,15 +159,15 @@ impl Lower<'_, '_> {
                 })
             }
             Kind::As(inner) if matches!(inner.ty, Ty::Int) => {
-                let get = self.int(inner);
+                let (get, text) = (self.int(inner), self.text_of(&inner.span));
                 match scale {
                     0 => Box::new(move |f| get(f).map(whole)),
-                    _ => Box::new(move |f| at_scale(whole(get(f)?), scale)),
+                    _ => Box::new(move |f| at_scale(whole(get(f)?), scale, &text)),
                 }
             }
             Kind::As(inner) if matches!(inner.ty, Ty::Decimal { .. }) => {
-                let get = self.decimal(inner);
-                Box::new(move |f| at_scale(get(f)?, scale))
+                let (get, text) = (self.decimal(inner), self.text_of(&inner.span));
+                Box::new(move |f| at_scale(get(f)?, scale, &text))
             }
             Kind::Round(inner, digits) => self.rounded(e, inner, *digits),
             Kind::Arithmetic(op, a, b) => self.decimal_arithmetic(e, *op, a, b),
@@ -219,12 +220,14 @@ impl Lower<'_, '_> {
             if matches!(value, Val::Null) && matches!(to, Ty::Nullable(_)) {
                 return Ok(value);
             }
-            cast(value, to.solid()).map_err(|mut fault| {
-                fault.message = format!("`{text}`: {}", fault.message);
-                fault
-            })
+            cast(value, to.solid()).map_err(|fault| named(&text, fault))
         })
     }
+}
+
+/// A decimal at its static scale.
+fn at_scale(d: Decimal, scale: u32, text: &str) -> Res<Decimal> {
+    decimal_of(Val::Decimal(d), scale).map_err(|fault| named(text, fault))
 }
 
 /// How a fault shows an operand: an instant as a date, not as microseconds.

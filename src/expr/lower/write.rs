@@ -3,11 +3,11 @@
 use super::{
     Get, Lower, Shape, Ty,
     encode::{Encode, put_decimal, put_int, put_moment},
+    named,
 };
 use crate::{
     codec::{Layout, Scanner, write},
     expr::{
-        Fault,
         fits::alike,
         tree::{Expr, Kind},
         value::{Frame, Res, Val, fault, missing, wrong},
@@ -103,12 +103,6 @@ fn solid_value<T: 'static>(
         put(value, out).map_err(|fault| named(&text, fault))?;
         Ok(Some(at))
     })
-}
-
-#[cold]
-fn named(text: &str, mut fault: Box<Fault>) -> Box<Fault> {
-    fault.message = format!("`{text}`: {}", fault.message);
-    fault
 }
 
 /// The node whose bytes a value of this type still has.

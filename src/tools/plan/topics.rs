@@ -120,7 +120,12 @@ impl Scene<'_, '_> {
         match wanted.spec {
             Some(spec) => Some(spec.partitions.max(live)),
             None if live.is_some() => Some(live),
-            None => self.sources(wanted).filter_map(|source| self.partitions(source, asked)).max(),
+            None => {
+                let sources: Vec<Partitions> = self.sources(wanted).filter_map(|s| self.partitions(s, asked)).collect();
+                let known = sources.iter().flatten().count();
+                // The default beside a number: which is the larger, nobody knows.
+                if known > 0 && known < sources.len() { None } else { sources.into_iter().max() }
+            }
         }
     }
 
@@ -163,17 +168,28 @@ impl Scene<'_, '_> {
 
     /// `partition = "same"` needs every number that a source has.
     fn same_partitions(&self, item: &mut Item, wanted: &Wanted<'_>) {
-        let Some(Some(own)) = self.partitions(&item.name, &mut BTreeSet::new()) else { return };
+        let Some(own) = self.partitions(&item.name, &mut BTreeSet::new()) else { return };
+        let too_few = |needed: Partitions| match (own, needed) {
+            (Some(own), Some(needed)) => needed > own,
+            // One is made with the brokers' default: both of them have it, or nobody knows.
+            (own, needed) => own != needed,
+        };
         for route in &wanted.same_as {
             let sources = route.topics.iter();
-            let sources = sources.filter_map(|s| Some((s, self.partitions(s, &mut BTreeSet::new())??)));
-            let Some((source, needed)) = sources.max_by_key(|(_, n)| *n).filter(|(_, n)| *n > own) else { continue };
+            let sources = sources.filter_map(|s| Some((s, self.partitions(s, &mut BTreeSet::new())?)));
+            let short = sources.filter(|(_, n)| too_few(*n)).max_by_key(|(_, n)| *n);
+            let Some((source, needed)) = short else { continue };
+            let default = "is made with the brokers' default number of partitions";
+            let own = own.map_or(default.to_owned(), |n| format!("has {}", count(n.max(0) as usize, "partition")));
+            let has = needed.map_or(default.to_owned(), |n| format!("has {n}"));
             let message = format!(
-                "has {}, and route `{}` writes with partition = \"same\" from {source}, which has {needed}",
-                count(own.max(0) as usize, "partition"),
+                "{own}, and route `{}` writes with partition = \"same\" from {source}, which {has}",
                 route.name
             );
-            let help = format!("set partitions = {needed} for it under [topics], or leave `partition` out");
+            let help = match needed {
+                Some(n) => format!("set partitions = {n} for it under [topics], or leave `partition` out"),
+                None => format!("set partitions for {source} too under [topics], or leave `partition` out"),
+            };
             item.problems.push(Finding::new("too-few-partitions", message, help));
         }
     }
