@@ -127,7 +127,11 @@ pub struct Finding {
 pub const FINDINGS: &[(&str, &str)] = &[
     ("topic-missing", "a topic that a route or collector uses does not exist, and [topics] does not list it"),
     ("topic-refused", "the brokers would not make the topic so, or not take its settings"),
-    ("too-few-partitions", "a route writes with partition = \"same\" to a topic with fewer partitions than its source"),
+    (
+        "too-few-partitions",
+        "a route writes with partition = \"same\" to a topic with fewer partitions than its source, or one of them is made \
+         with the brokers' default, which nobody knows before",
+    ),
     (
         "incompatible",
         "the subject's compatibility level forbids the schema: by the registry's word, or by its versions",
