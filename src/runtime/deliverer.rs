@@ -145,13 +145,14 @@ impl Deliverer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            if self.failed && !matches!(task, Some(Task::Abort)) {
+            // Where the group stands can be seen all the same: nothing is open when that is asked.
+            if self.failed && !matches!(task, Some(Task::Abort | Task::Stored(_))) {
                 continue;
             }
             let answer = task.map_or(Ok(None), |task| self.carry_out(task));
             // Before the answer: a partition that is given up after it goes with its letters relayed.
             let tended = match &mut self.destination {
-                Some(destination) if answer.is_ok() => destination.tend(),
+                Some(destination) if answer.is_ok() && !self.failed => destination.tend(),
                 _ => Ok(()),
             };
             match answer {
@@ -284,6 +285,7 @@ mod tests {
     struct Slow {
         log: Log,
         overtaken: Option<Attempt>,
+        tends: bool,
     }
 
     impl Slow {
@@ -306,6 +308,7 @@ mod tests {
             Ok(begins)
         }
         fn stored(&mut self, _: &[Partition], _: &TopicInfos) -> Result<Positions, Setback> {
+            self.tell("stored");
             Ok(Positions::new())
         }
         fn write(&mut self, _: Work) -> Result<(), Setback> {
@@ -326,6 +329,9 @@ mod tests {
         fn abort(&mut self) -> Result<(), Setback> {
             self.tell("abort");
             Ok(())
+        }
+        fn tend(&mut self) -> Result<(), Setback> {
+            if self.tends { Ok(()) } else { Err(Setback::retry(Cause::Database, "its database is away")) }
         }
     }
 
@@ -355,9 +361,13 @@ mod tests {
 
     /// What the destination is asked to do by these orders, the worker being at its attempt 1.
     fn carried_out(slow: bool, given: Vec<(u64, Task)>) -> Vec<&'static str> {
+        carried_out_by(given, |log, current| Slow { log, overtaken: slow.then_some(current), tends: true })
+    }
+
+    fn carried_out_by(given: Vec<(u64, Task)>, slow: impl Fn(Log, Attempt) -> Slow) -> Vec<&'static str> {
         let (log, current) = (Log::default(), Attempt::default());
         current.next();
-        let slow = || Slow { log: log.clone(), overtaken: slow.then(|| current.clone()) };
+        let slow = || slow(log.clone(), current.clone());
         let (orders, orders_in) = crossbeam_channel::unbounded();
         let (reports, _reports) = crossbeam_channel::unbounded();
         for (attempt, what) in given {
@@ -378,6 +388,13 @@ mod tests {
         };
         deliverer.run(&orders_in);
         log.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn a_deliverer_that_cannot_tend_still_says_what_is_stored() {
+        let orders = vec![(1, Task::Abort), (1, Task::Stored(Vec::new())), (1, commit())];
+        let done = carried_out_by(orders, |log, _| Slow { log, overtaken: None, tends: false });
+        assert_eq!(done, ["abort", "stored"]);
     }
 
     #[test]

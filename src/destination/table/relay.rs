@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a letter may take that is sent on trial after a relay that failed: records wait meanwhile.
 const TRIAL: Duration = Duration::from_secs(1);
 
-/// Each so manieth trial has [`DEADLINE`], for a topic that is slow and not away.
+/// One trial in so many has [`DEADLINE`], for a topic that is slow and not away.
 const PATIENT: u32 = 5;
 
 /// How long records flow before a trial: letters follow so long after their topic is back, at the latest.
