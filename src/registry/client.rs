@@ -9,6 +9,7 @@ use crate::{
     failure::{Cause, Setback},
     schema::Schema,
 };
+use native_tls::{Certificate, TlsConnector, TlsConnectorBuilder};
 use schema_registry_converter::{
     async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject_and_version, post_schema},
     error::SRCError,
@@ -90,8 +91,11 @@ impl Client {
         let impossible = |e: &dyn std::fmt::Display| {
             stand(format!("no connection to schema registry {shown} can be made: {e}"), "check [schema_registry]")
         };
-        let settings = builder.set_timeout(TIMEOUT).build_with(http(registry)?).map_err(|e| impossible(&e))?;
-        let http = http(registry)?.timeout(TIMEOUT).build().map_err(|e| impossible(&e))?;
+        // Both clients have one connector: each would read all of the system's certificates, which takes milliseconds.
+        let tls = tls(registry)?.build().map_err(|e| impossible(&e))?;
+        let http = || reqwest::Client::builder().connect_timeout(TIMEOUT).tls_backend_preconfigured(tls.clone());
+        let settings = builder.set_timeout(TIMEOUT).build_with(http()).map_err(|e| impossible(&e))?;
+        let http = http().timeout(TIMEOUT).build().map_err(|e| impossible(&e))?;
         let asker = Asker { http, urls, user, password };
         Ok(Client { settings, asker, url: shown, known: Arc::default() })
     }
@@ -184,9 +188,9 @@ impl Client {
     }
 }
 
-/// What every request begins with: timeouts and certificates.
-fn http(registry: &config::Registry) -> Result<reqwest::ClientBuilder, Setback> {
-    let mut http = reqwest::Client::builder().connect_timeout(TIMEOUT);
+/// The system's certificates and the registry's own.
+fn tls(registry: &config::Registry) -> Result<TlsConnectorBuilder, Setback> {
+    let mut tls = TlsConnector::builder();
     if let Some(ca) = &registry.ca {
         let unreadable = |e: &dyn std::fmt::Display| {
             stand(
@@ -195,11 +199,15 @@ fn http(registry: &config::Registry) -> Result<reqwest::ClientBuilder, Setback> 
             )
         };
         let pem = std::fs::read(ca).map_err(|e| unreadable(&e))?;
-        for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| unreadable(&e))? {
-            http = http.add_root_certificate(certificate);
+        let certificates = Certificate::stack_from_pem(&pem).map_err(|e| unreadable(&e))?;
+        if certificates.is_empty() {
+            return Err(unreadable(&"it holds none (\"-----BEGIN CERTIFICATE-----\")"));
+        }
+        for certificate in certificates {
+            tls.add_root_certificate(certificate);
         }
     }
-    Ok(http)
+    Ok(tls)
 }
 
 fn supplied(text: &str) -> SuppliedSchema {
@@ -294,6 +302,13 @@ mod tests {
         }
         let ca = config::Registry { ca: Some("missing.pem".into()), ..registry("https://x") };
         assert!(Client::new(&ca).unwrap_err().message.contains("missing.pem"));
+    }
+
+    #[test]
+    fn a_file_of_certificates_that_holds_none_is_told() {
+        let ca = config::Registry { ca: Some("Cargo.toml".into()), ..registry("https://x") };
+        let e = Client::new(&ca).unwrap_err();
+        assert!(e.message.contains("Cargo.toml cannot be read: it holds none"), "{e}");
     }
 
     #[test]

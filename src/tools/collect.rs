@@ -40,7 +40,8 @@ fn carry_out(plan: &Arc<Plan>, names: &[String], runtime: &Runtime) -> Result<Ex
     let signals = listen_for_signals(runtime);
     let telemetry = Telemetry::new();
     let _pages = pages(plan, &telemetry, runtime)?;
-    let collectors = start(plan, &telemetry, runtime, &chosen)?;
+    let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
+    let collectors = start(plan, registry, &telemetry, runtime, &chosen)?;
     // The channel stays open as long as the runtime lives.
     let _ = signals.recv();
     collectors.stop();
@@ -50,6 +51,7 @@ fn carry_out(plan: &Arc<Plan>, names: &[String], runtime: &Runtime) -> Result<Ex
 /// Starts these collectors, which are the plan's.
 pub(super) fn start(
     plan: &Arc<Plan>,
+    registry: Option<Arc<registry::Client>>,
     telemetry: &Arc<Telemetry>,
     runtime: &Runtime,
     chosen: &[&Collector],
@@ -57,7 +59,7 @@ pub(super) fn start(
     let setting = Setting {
         plan: plan.clone(),
         client_id: CLIENT_ID.to_owned(),
-        registry: plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new),
+        registry,
         telemetry: telemetry.clone(),
         handle: runtime.handle().clone(),
     };

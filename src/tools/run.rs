@@ -130,8 +130,11 @@ pub(super) fn start(
     let telemetry = Telemetry::new();
     let served = pages(plan, &telemetry, runtime)?;
     let chosen: Vec<&Collector> = plan.collectors.iter().filter(|_| options.collectors).collect();
-    let collectors = if chosen.is_empty() { None } else { Some(collect::start(plan, &telemetry, runtime, &chosen)?) };
     let registry = plan.registry.as_ref().map(registry::Client::new).transpose()?.map(Arc::new);
+    let collectors = match &chosen[..] {
+        [] => None,
+        chosen => Some(collect::start(plan, registry.clone(), &telemetry, runtime, chosen)?),
+    };
     if options.migrate && !migrate(plan, routes, runtime, &telemetry, signals)? {
         return Ok(None);
     }
