@@ -2,11 +2,14 @@
 
 use crate::{
     harness::{self, wait_until},
-    table_support::{Batch, Db, V, claim, destination, on_both, open, route, t, targets, text},
+    table_support::{Batch, Db, V, claim, destination, handle, on_both, open, route, t, targets, text},
 };
 use pointsman::{
     config::{Database, TableDestination},
-    destination::{Destination, Ticket, table::migrations},
+    destination::{
+        Destination, Ticket,
+        table::{RouteContext, migrations},
+    },
     failure::{Cause, Remedy},
     record::Positions,
 };
@@ -165,6 +168,86 @@ fn a_killed_backend_is_a_setback_and_then_it_goes_on() {
     assert_eq!(claim(&mut tables).unwrap(), Positions::from([(t(0), 0)]));
     batch.record().row(0, &[V::Int(1), text("one")]).deliver(&mut tables, &targets).unwrap();
     assert_eq!(db.count("items"), 1);
+}
+
+/// Rows are copied in the binary form of a column's type: of another type these bytes are another value.
+#[test]
+fn a_column_whose_type_changes_under_a_running_route_gets_no_wrong_value() {
+    let db = Db::postgres("altered_column");
+    let columns = [("id", "\"long\""), ("big", "\"long\"")];
+    // The change of `id` ends the COPY, that of `big` does not.
+    for (table, keys) in [("keyed", &["id"][..]), ("keyless", &[])] {
+        db.execute(&format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY, big BIGINT NOT NULL)"));
+        let targets = targets([destination(table, keys, &columns)]);
+        let route = RouteContext { group: table.to_owned(), ..route() };
+        let mut tables = db.try_open(route, &targets).unwrap();
+        claim(&mut tables).unwrap();
+        let deliver = |tables: &mut _, id: i64| {
+            let mut batch = Batch::default();
+            batch.at(id).row(0, &[V::Int(id), V::Int(100 * id)]).deliver(tables, &targets)
+        };
+        deliver(&mut tables, 1).unwrap();
+        let changes = ["big TYPE NUMERIC(20,0)", "id TYPE BIGINT", "big TYPE NUMERIC(30,2)"];
+        for (id, change) in (2..).zip(changes) {
+            db.execute(&format!("ALTER TABLE {table} ALTER COLUMN {change}"));
+            if let Err(setback) = deliver(&mut tables, id) {
+                assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
+                let _ = tables.abort();
+                claim(&mut tables).unwrap();
+                deliver(&mut tables, id).unwrap();
+            }
+        }
+        // A type that does not take the values: as at the start.
+        db.execute(&format!("ALTER TABLE {table} ALTER COLUMN big TYPE DOUBLE PRECISION"));
+        deliver(&mut tables, 5).unwrap_err();
+        let _ = tables.abort();
+        assert_eq!(claim(&mut tables).unwrap_err().remedy, Remedy::Stand);
+        let sums =
+            db.texts(&format!("SELECT string_agg(id || ' ' || CAST(big AS BIGINT), ', ' ORDER BY id) FROM {table}"));
+        assert_eq!(sums, ["1 100, 2 200, 3 300, 4 400"], "{table}");
+    }
+    assert_eq!(db.count("letters"), 0);
+}
+
+#[test]
+fn a_claim_that_fails_half_way_leaves_no_transaction_open() {
+    let db = Db::sqlite("claim_half_way");
+    make(&db);
+    let targets = targets([items()]);
+    let mut tables = db.open(&targets);
+    db.execute("CREATE TRIGGER no BEFORE INSERT ON pointsman_positions BEGIN SELECT RAISE(ABORT, 'no'); END");
+    let setback = claim(&mut tables).unwrap_err();
+    assert!(setback.message.contains("no (1811)"), "{setback}");
+    // Nobody else could write.
+    db.execute("DROP TRIGGER no");
+    tables.abort().unwrap();
+    claim(&mut tables).unwrap();
+}
+
+#[test]
+fn two_processes_that_migrate_at_once_do_not_wait_for_each_other() {
+    let db = Db::postgres("migrating_at_once");
+    let folder = std::env::temp_dir().join(harness::unique("migrating_at_once"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("1_items.sql"), "CREATE TABLE items (id BIGINT); SELECT pg_sleep(1)").unwrap();
+    let concurrently = "-- no-transaction\nCREATE INDEX CONCURRENTLY by_id ON items (id)";
+    std::fs::write(folder.join("2_index.sql"), concurrently).unwrap();
+    let config = Database { migrations: Some(folder.clone()), ..db.config.clone() };
+    let apply = || migrations::apply(&handle(), &config, &mut |_| {});
+    thread::scope(|scope| {
+        let others = [scope.spawn(apply), scope.spawn(apply)];
+        for other in others {
+            other.join().unwrap().unwrap();
+        }
+    });
+    let valid = "SELECT CAST(indisvalid AS TEXT) FROM pg_index WHERE indexrelid = 'by_id'::regclass";
+    assert_eq!(db.texts(valid), ["true"]);
+    db.execute("INSERT INTO items VALUES (1), (1)");
+    let unique = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY only ON items (id)";
+    std::fs::write(folder.join("3_unique.sql"), unique).unwrap();
+    let setback = apply().unwrap_err();
+    assert!(setback.help.contains("undo by hand"), "{setback}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// A cancelled statement is nobody's fault: the whole transaction comes again, in smaller rounds.

@@ -21,6 +21,10 @@ use tokio::runtime::Handle;
 /// The time that all migrations of a database may take together.
 const MIGRATING: Duration = Duration::from_secs(3600);
 
+/// One process at a time; beside sqlx's own lock, which waits inside of a statement. The number is ours alone.
+const TRY_LOCK: &str = "SELECT pg_try_advisory_lock(8097879408231344492)";
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
 /// sqlx's own name for the table of applied migrations.
 const TABLE: &str = "_sqlx_migrations";
 
@@ -55,7 +59,7 @@ pub fn pending(handle: &Handle, database: &Database) -> Result<Vec<Migration>, S
         let options = sqlite::to_look(database).map_err(|e| setback(database, &e.into()))?;
         let Some(options) = options else { return Ok(all(&migrator).map(Migration::of).collect()) };
         let mut connection = open_sqlite(&bridge, database, &options)?;
-        with(&bridge, database, async {
+        with(&bridge, database, &migrator, async {
             let known = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
             match sqlx::query_scalar::<_, i64>(known).fetch_one(&mut connection).await? {
                 0 => Ok(all(&migrator).collect()),
@@ -64,7 +68,7 @@ pub fn pending(handle: &Handle, database: &Database) -> Result<Vec<Migration>, S
         })
     } else {
         let mut connection = open_postgres(&bridge, database)?;
-        with(&bridge, database, async {
+        with(&bridge, database, &migrator, async {
             let known = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
             match sqlx::query_scalar::<_, bool>(known).fetch_one(&mut connection).await? {
                 false => Ok(all(&migrator).collect()),
@@ -87,10 +91,16 @@ pub fn apply(handle: &Handle, database: &Database, told: &mut dyn FnMut(Migratio
         let _turn = sqlite::turn(database).map_err(|r| setback(database, &r))?;
         let options = sqlite::options(database).map_err(|e| setback(database, &e.into()))?;
         let mut connection = open_sqlite(&bridge, database, &options)?;
-        with(&bridge, database, carry_out(&migrator, &mut connection, told))
+        with(&bridge, database, &migrator, carry_out(&migrator, &mut connection, told))
     } else {
         let mut connection = open_postgres(&bridge, database)?;
-        with(&bridge, database, carry_out(&migrator, &mut connection, told))
+        with(&bridge, database, &migrator, async {
+            // Waited for without a statement under way: CREATE INDEX CONCURRENTLY waits for the end of every one.
+            while !sqlx::query_scalar::<_, bool>(TRY_LOCK).fetch_one(&mut connection).await? {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            carry_out(&migrator, &mut connection, told).await
+        })
     }
 }
 
@@ -141,20 +151,34 @@ async fn new<'m, C: Migrate>(
     Ok(all(migrator).filter(|m| !done.contains(&m.version)).collect())
 }
 
-/// A migration that the database refuses: its SQL is at fault, unless the database itself is.
-fn failed(database: &Database, version: i64, error: sqlx::Error) -> Setback {
+/// A migration that the database refuses: its SQL is at fault, unless the database itself or another session is. `whole`:
+/// it ran in a transaction.
+fn failed(database: &Database, version: i64, whole: bool, error: sqlx::Error) -> Setback {
     let refusal = Refusal::from(error);
     let environment = matches!(refusal.class, Class::Environment | Class::Configuration) || refusal.code == "42501";
     let message = format!("migration {version} of database `{}`: {}", database.name, refusal.text());
-    match environment {
-        true => Setback { message, ..setback(database, &refusal) },
-        false => Setback::stand(Cause::Database, message, "correct the migration's SQL; nothing of it was kept"),
+    let kept = match whole {
+        true => "nothing of it was kept",
+        false => "it runs without a transaction: undo by hand what it has left, such as an invalid index",
+    };
+    match refusal.class {
+        _ if environment => Setback { message, ..setback(database, &refusal) },
+        Class::Again => Setback {
+            help: format!("another session was in the way: try again; {kept}"),
+            ..Setback::retry(Cause::Database, message)
+        },
+        Class::Slow => Setback {
+            help: format!("it was cancelled: `ALTER ROLE … SET statement_timeout` where it needs longer; {kept}"),
+            ..Setback::retry(Cause::Database, message)
+        },
+        _ => Setback::stand(Cause::Database, message, format!("correct the migration's SQL; {kept}")),
     }
 }
 
 fn with<T>(
     bridge: &Bridge,
     database: &Database,
+    migrator: &Migrator,
     work: impl Future<Output = Result<T, MigrateError>>,
 ) -> Result<T, Setback> {
     let done = bridge.handle.block_on(async { tokio::time::timeout(MIGRATING, work).await });
@@ -167,7 +191,10 @@ fn with<T>(
         let stand = |help: &str| Setback::stand(Cause::Database, message, help);
         match e {
             MigrateError::Execute(error) => setback(database, &error.into()),
-            MigrateError::ExecuteMigration(error, version) => failed(database, version, error),
+            MigrateError::ExecuteMigration(error, version) => {
+                let whole = !migrator.iter().any(|m| m.version == version && m.no_tx);
+                failed(database, version, whole, error)
+            }
             MigrateError::VersionMissing(_) => {
                 stand("put the migration's file back: what is applied must stay in the folder")
             }

@@ -199,8 +199,9 @@ impl Tables {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         let t = &mut self.transaction;
         if !t.open {
-            link.session.begin().map_err(|r| r.setback(place))?;
+            // Also where it fails: it may have begun by then.
             t.open = true;
+            link.session.begin().map_err(|r| r.setback(place))?;
         }
         let new: Vec<Partition> = t.tally.partitions.keys().filter(|p| !t.locked.contains(p)).cloned().collect();
         let standing = positions::lock(&mut *link.session, &self.owner, &new).map_err(|r| r.setback(place))?;
@@ -369,12 +370,15 @@ impl Destination for Tables {
         sorted.sort();
         let had_link = self.link.is_some();
         let mut claimed = self.try_claim(&sorted, topics, start);
-        if matches!(&claimed, Err(s) if s.cause == Cause::Database) {
-            self.link = None;
+        let broken = |claimed: &Result<_, Setback>| matches!(claimed, Err(s) if s.cause == Cause::Database);
+        if had_link && broken(&claimed) {
             // The connection may have died while nothing was asked of it.
-            if had_link {
-                claimed = self.try_claim(&sorted, topics, start);
-            }
+            self.link = None;
+            claimed = self.try_claim(&sorted, topics, start);
+        }
+        if broken(&claimed) {
+            // Its transaction ends with it.
+            self.link = None;
         }
         let claimed = claimed?;
         if let Some(lacking) = sorted.iter().find(|p| !claimed.contains_key(p)) {

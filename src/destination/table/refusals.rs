@@ -78,6 +78,11 @@ impl Refusal {
         Failure::new(Stage::Deliver, code, self.text()).at(self.column.clone())
     }
 
+    /// Whether a trigger of the user's own said no (RAISE): it judges rows, whatever it says.
+    pub fn is_raised(&self) -> bool {
+        matches!(&*self.code, "P0001" | "1811")
+    }
+
     /// The message with the database's code.
     pub fn text(&self) -> String {
         if self.code.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, self.code) }
@@ -94,6 +99,13 @@ impl Refusal {
             (_, Some("28")) => "check user and password of the database in routes.toml",
             (_, Some("3D")) => "create the database",
             (_, Some("42")) if self.code == "42501" => "grant the rights to this user",
+            (_, Some("25")) if self.code == "25006" => {
+                "the server or this user is read only: name the primary in `url`"
+            }
+            // SQLite's codes are shorter: READONLY, IOERR, CANTOPEN.
+            _ if matches!(self.code.parse::<i32>().map(|c| c & 0xff), Ok(8 | 10 | 14)) && self.code.len() < 5 => {
+                "this user has to be able to write to the file that `url` names, and to its folder"
+            }
             _ => "",
         };
         Setback {
@@ -140,6 +152,8 @@ pub(super) fn of_postgres(state: &str) -> Class {
         "23503" | "23001" => Class::ForeignKey,
         "23505" => Class::Record("unique-violation"),
         "23514" => Class::Record("check-violation"),
+        // A row that is too large for an index.
+        "54000" => Class::Record("row-refused"),
         "57014" => Class::Slow,
         _ => match state.get(..2).unwrap_or_default() {
             "22" => Class::Record("value-refused"),
@@ -212,6 +226,7 @@ mod tests {
             ("22P05", Class::Record("value-refused")),
             ("42P01", Class::Other),
             ("P0001", Class::Other),
+            ("54000", Class::Record("row-refused")),
             ("XX000", Class::Other),
             ("", Class::Other),
         ];

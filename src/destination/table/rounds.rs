@@ -137,7 +137,7 @@ impl<'a> Rounds<'a> {
         }
         let suspects = std::mem::take(&mut self.suspects);
         if *self.passed == 0 && !suspects.is_empty() {
-            return Err(self.every_row(&suspects[0].1));
+            return Err(self.every_row(&suspects));
         }
         for (unit, refusal) in suspects {
             self.refused.insert(unit, refusal.failure("row-refused"));
@@ -279,9 +279,10 @@ impl<'a> Rounds<'a> {
             }
             Class::ForeignKey => self.waiting = Some(refusal),
             _ => {
+                let raised = refusal.is_raised();
                 self.suspects.push((unit, refusal));
-                if *self.passed == 0 && self.suspects.len() >= ENOUGH {
-                    return Err(self.every_row(&self.suspects[0].1));
+                if *self.passed == 0 && self.suspects.len() >= ENOUGH && !raised {
+                    return Err(self.every_row(&self.suspects));
                 }
             }
         }
@@ -302,9 +303,11 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    fn every_row(&self, refusal: &Refusal) -> Setback {
-        let mut setback = Setback::retry(Cause::Database, format!("{}: {}", self.place, refusal.text()));
-        setback.help = "every row is refused, so it is not the records' fault".to_owned();
+    fn every_row(&self, suspects: &[(usize, Refusal)]) -> Setback {
+        let text = suspects.first().map(|(_, refusal)| refusal.text()).unwrap_or_default();
+        let mut setback = Setback::retry(Cause::Database, format!("{}: {text}", self.place));
+        let tried = suspects.len();
+        setback.help = format!("every row that was tried ({tried}) is refused, so the records are not taken for bad");
         setback
     }
 

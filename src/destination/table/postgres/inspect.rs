@@ -41,6 +41,17 @@ const UNIQUE: &str = "SELECT c.relname::text, a.attname::text
         AND i.indpred IS NULL AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
     ORDER BY c.relname, k.position";
 
+/// Changes with every change of the columns or their types.
+const SHAPE: &str =
+    "SELECT coalesce(string_agg(concat_ws(' ', attrelid, attname, atttypid, atttypmod), ',' ORDER BY attnum), '')
+    FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+
+/// What the catalog has of a table's columns, in one text; empty where there is no table.
+pub(super) fn shape(session: &mut Postgres, quoted: &str) -> Result<String, Refusal> {
+    let rows = session.fetch(SHAPE, &[Value::Text(quoted.to_owned())])?;
+    Ok(rows.first().and_then(|row| row.first()).map(Value::text).unwrap_or_default().to_owned())
+}
+
 pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
     let found = session.fetch(TABLE, &[Value::Text(quote_table(name))])?;
     let Some(Ok([oid, copied])) = found.into_iter().next().map(<[Value; 2]>::try_from) else { return Ok(None) };

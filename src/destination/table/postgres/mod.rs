@@ -23,7 +23,7 @@ use sqlx::{
     query::Query,
 };
 use staging::{Stages, Step};
-use std::{ops::Range, str::FromStr};
+use std::{collections::BTreeMap, ops::Range, str::FromStr};
 
 /// A stopped process must not hold locks, nor a dead one its connection. Durations are in milliseconds and seconds, as Postgres counts them.
 const SETTINGS: &str = "SET idle_in_transaction_session_timeout = 30000; SET lock_timeout = 10000; \
@@ -34,6 +34,10 @@ pub(super) struct Postgres {
     bridge: Bridge,
     connection: PgConnection,
     stages: Stages,
+    /// What the catalog said of each table's columns just before they were looked at.
+    shapes: BTreeMap<String, String>,
+    /// Whether rows were copied in this transaction, in the binary form of the types that were seen then.
+    copied: bool,
 }
 
 /// The options that a database of routes.toml comes to.
@@ -53,17 +57,33 @@ impl Postgres {
         let options = options(database, application)?;
         let mut connection = open(&bridge, &options)?;
         bridge.wait(CONNECT, sqlx::raw_sql(SETTINGS).execute(&mut connection))?;
-        Ok(Postgres { bridge, connection, stages: Stages::default() })
+        Ok(Postgres { bridge, connection, stages: Stages::default(), shapes: BTreeMap::new(), copied: false })
     }
 
     /// Sends rows in the binary form, with header and trailer around them.
     fn copy(&mut self, sql: &str, rows: &[u8]) -> Result<(), Refusal> {
+        self.copied = true;
         let connection = &mut self.connection;
         self.bridge.wait(STATEMENT, async {
             let mut copy = connection.copy_in_raw(sql).await?;
             copy.send(rows).await?;
             copy.finish().await
         })?;
+        Ok(())
+    }
+
+    /// COPY takes bytes for what the column is now: of another type they would be another value. Asked inside of a transaction
+    /// that holds the table's lock since its COPY, the answer is good until its end.
+    fn unaltered(&mut self) -> Result<(), Refusal> {
+        let shapes = self.shapes.clone();
+        for (table, then) in &shapes {
+            let now = inspect::shape(self, table)?;
+            // One that is gone may come back.
+            if !now.is_empty() && now != *then {
+                let message = format!("table {table} was altered meanwhile: its columns are looked at again");
+                return Err(Refusal::environment(message));
+            }
+        }
         Ok(())
     }
 }
@@ -125,7 +145,13 @@ impl Session for Postgres {
     }
 
     fn inspect(&mut self, table: &TableName) -> Result<Option<LiveTable>, Refusal> {
-        inspect::table(self, table)
+        let name = quote_table(table);
+        let shape = inspect::shape(self, &name)?;
+        let live = inspect::table(self, table)?;
+        if live.is_some() {
+            self.shapes.insert(name, shape);
+        }
+        Ok(live)
     }
 
     fn prepare(&mut self, targets: &[(u16, &TableTarget, &LiveTable)]) -> Result<(), Refusal> {
@@ -136,15 +162,22 @@ impl Session for Postgres {
 
     fn begin(&mut self) -> Result<(), Refusal> {
         self.stages.begin();
-        self.run("BEGIN")
+        self.copied = false;
+        // Stricter levels, which a role may have, would see the catalog as it was.
+        self.run("BEGIN ISOLATION LEVEL READ COMMITTED")
     }
 
     fn commit(&mut self) -> Result<(), Refusal> {
+        if self.copied {
+            self.unaltered()?;
+        }
         self.run("COMMIT")
     }
 
     fn rollback(&mut self) -> Result<(), Refusal> {
-        self.run("ROLLBACK")
+        self.run("ROLLBACK")?;
+        // That may have been the reason: a connection that knows an older table is of no more use.
+        self.unaltered()
     }
 
     fn append(&mut self, table: &Appended, rows: &[Vec<Cell<'_>>]) -> Result<(), Refusal> {
