@@ -51,7 +51,8 @@ impl Post {
         format!("{}-{}", self.route.name, self.number)
     }
 
-    /// Makes the worker and its deliverer, and joins the group.
+    /// Makes the worker and its deliverer, and joins the group; under `until_caught_up` the worker joins once there is
+    /// something to read.
     ///
     /// # Errors
     /// A client that librdkafka refuses to make: a property with a wrong value.
@@ -61,7 +62,10 @@ impl Post {
         let (reports, reports_in) = unbounded::<Report>();
         let (done, delivered) = bounded(0);
         let telemetry = setting.telemetry.route(&route.name, &case_names(route));
-        let source = Source::open(&setting.kafka, route, self.number, telemetry.clone())?;
+        let mut source = Source::open(&setting.kafka, route, self.number, telemetry.clone())?;
+        if !setting.until_caught_up {
+            source.join()?;
+        }
         let telemetry = telemetry.worker(self.number);
         let fetch = Fetch {
             handle: setting.handle.clone(),

@@ -127,13 +127,14 @@ impl Worker {
     }
 
     /// Leaves when nothing ever will be read, or asks whether the whole group has caught up once our own part of it has:
-    /// a worker may get no partition, or lose all of its own to others, who then may not get to their ends.
+    /// a worker may get no partition, or lose all of its own to others, who then may not get to their ends. One who left
+    /// while the group has yet to answer it would stay a member without a process, and hold the next run up.
     fn compare(&mut self) {
         match self.flow.state() {
             State::Standing(_) => self.input(Input::Stop),
             State::Flowing => {
                 let due = self.hand.compare_at.is_none_or(|at| at <= Instant::now());
-                if self.idle() && due && !self.hand.comparing {
+                if self.idle() && due && !self.hand.comparing && !self.source.joining() {
                     self.hand.comparing = true;
                     self.order(Task::Compare);
                 }
@@ -160,6 +161,9 @@ impl Worker {
     fn compared(&mut self, behind: Option<Partition>) {
         let Some(partition) = behind else { return self.input(Input::Stop) };
         self.hand.comparing = false;
+        if let Err(setback) = self.source.join() {
+            self.failed(setback);
+        }
         self.hand.compare_at = Some(Instant::now() + COMPARE);
         self.telemetry.waits_for(&partition.topic, partition.id);
     }

@@ -49,6 +49,8 @@ pub struct Batch {
 /// A worker's reading side. Everything but [`Source::consumer`]'s own calls belongs to the worker's thread.
 pub struct Source {
     consumer: Arc<Consumer>,
+    /// What is read once it has joined; none afterwards.
+    topics: Vec<String>,
     telemetry: Arc<RouteTelemetry>,
     on_position_lost: OnPositionLost,
     progress: Progress,
@@ -59,7 +61,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Joins the route's group as its worker of this number.
+    /// Makes the route's worker of this number, which [`Source::join`] makes a member of its group.
     ///
     /// # Errors
     /// A property that librdkafka refuses.
@@ -70,15 +72,31 @@ impl Source {
         telemetry: Arc<RouteTelemetry>,
     ) -> Result<Source, Setback> {
         let consumer = Consumer::new(settings, &route.group, &number.to_string())?;
-        consumer.subscribe(route.topics.iter().map(String::as_str))?;
         Ok(Source {
             consumer: Arc::new(consumer),
+            topics: route.topics.clone(),
             telemetry,
             on_position_lost: route.on_position_lost,
             progress: Progress::default(),
             passed_over: Positions::new(),
             pending: Vec::new(),
         })
+    }
+
+    /// Joins the group, unless it has.
+    ///
+    /// # Errors
+    /// A topic name that Kafka does not allow.
+    pub fn join(&mut self) -> Result<(), Setback> {
+        match std::mem::take(&mut self.topics) {
+            joined if joined.is_empty() => Ok(()),
+            topics => Ok(self.consumer.subscribe(topics.iter().map(String::as_str))?),
+        }
+    }
+
+    /// Whether the group has been asked for a place, and has not answered.
+    pub fn joining(&self) -> bool {
+        self.topics.is_empty() && self.group_metadata().is_none()
     }
 
     /// The member that reads, for what others ask of it: committed positions, commits, the cluster.

@@ -47,6 +47,7 @@ fn route(topic: &str, on_position_lost: OnPositionLost) -> Route {
 fn open(protocol: &str, route: &Route) -> (Source, Vec<Partition>) {
     let telemetry = Telemetry::new().route(&route.name, &[""]);
     let mut source = Source::open(&settings(protocol), route, 0, telemetry).unwrap();
+    source.join().unwrap();
     let begun = Instant::now();
     loop {
         assert!(begun.elapsed() < PATIENCE, "no assignment");

@@ -5,7 +5,10 @@ use crate::harness::{
     Database, Project, Registry, create_topic, ends_of_topic, head, members_of, message, produce, read_topic, unique,
     wait_until,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 const RECORDS: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -144,4 +147,33 @@ fn more_workers_than_partitions_end_with_the_classic_protocol() {
 #[test]
 fn more_workers_than_partitions_end_with_the_new_group_protocol() {
     ends_when_the_group_has_caught_up("caught_consumer", "\"group.protocol\" = \"consumer\"");
+}
+
+#[test]
+fn a_run_with_nothing_to_do_does_not_join_and_leaves_no_member_behind() {
+    let database = Database::new("caught");
+    let app = unique("caught_idle");
+    let (input, group) = (format!("{app}_in"), format!("{app}.r"));
+    create_topic(&input, 2, &[]);
+    let project = Project::new(&format!(
+        "{}{}\n[routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"caught.Event\"\n{TO_TABLE}\n",
+        head(&app),
+        shop(&database)
+    ))
+    .file("schemas/event.avsc", SCHEMA);
+    let send = || produce(&input, (0..10).map(|id| message(id.to_string(), format!(r#"{{"id":{id}}}"#))));
+    send();
+    project.run(&["run", "--until-caught-up"]).ok();
+    for _ in 0..3 {
+        let idle = project.run(&["run", "--until-caught-up"]).ok();
+        assert_eq!(members_of(&group), 0, "{}", idle.stderr);
+        assert!(!idle.stderr.contains("partitions assigned"), "{}", idle.stderr);
+        assert!(!idle.stderr.contains("LeaveGroup"), "{}", idle.stderr);
+    }
+    send();
+    let begun = Instant::now();
+    let run = project.run(&["run", "--until-caught-up"]).ok();
+    // A member left behind would hold it up for a session of 10 s.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}: {}", begun.elapsed(), run.stderr);
+    assert_eq!(database.count("events"), 20);
 }
