@@ -37,6 +37,8 @@ pub struct Hand {
     pub graced: BTreeSet<u32>,
     /// What only a person can help against.
     pub standing: Option<Setback>,
+    /// Whether it left in the middle of a delivery.
+    pub undelivered: bool,
     /// Whether a command has asked for the stop.
     pub told: bool,
     /// Why the client is of no more use.

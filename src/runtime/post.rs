@@ -150,7 +150,7 @@ impl Post {
         }
     }
 
-    fn run(&self, Crew { worker, deliverer, orders, done }: Crew) -> Ending {
+    fn run(&self, Crew { mut worker, deliverer, orders, done }: Crew) -> Ending {
         let delivered = worker.delivered.clone();
         let delivering = spawn(format!("{}-out", self.name()), move || {
             let _done = done;
@@ -162,9 +162,17 @@ impl Post {
         };
         // With the worker its end of the orders goes: the deliverer finishes what it has and leaves.
         let ending = worker.run();
+        let undelivered = worker.hand.undelivered;
+        drop(worker);
         if delivered.recv_timeout(LEAVE) == Err(RecvTimeoutError::Timeout) {
-            let route = &*self.route.name;
-            tracing::warn!(route, "a delivery under way does not end, and is left behind: its records are read again");
+            // Else it only tried to reach something, which has been told.
+            if undelivered {
+                let route = &*self.route.name;
+                tracing::warn!(
+                    route,
+                    "a delivery under way does not end, and is left behind: its records are read again"
+                );
+            }
         } else if let Err(panic) = delivering.join() {
             panic::resume_unwind(panic);
         }

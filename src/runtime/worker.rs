@@ -85,7 +85,7 @@ pub enum Ending {
 impl Worker {
     /// Runs until it is stopped, has caught up, or can never go on; or its deliverer has ended by a panic, which is then
     /// the post's to pass on.
-    pub fn run(mut self) -> Ending {
+    pub fn run(&mut self) -> Ending {
         while !self.flow.ended() && self.delivered.try_recv() == Err(TryRecvError::Empty) {
             for event in self.source.serve() {
                 self.on_event(event);
@@ -113,7 +113,7 @@ impl Worker {
         self.source.close();
         let left: Vec<Partition> = self.hand.committed.keys().cloned().collect();
         self.telemetry.route().released(&named(&left));
-        match self.hand.dead {
+        match self.hand.dead.take() {
             Some(dead) if !self.hand.told => return Ending::Dead(dead),
             // By its successor, most likely: a new client would take its place from it.
             Some(dead) => {
@@ -123,7 +123,7 @@ impl Worker {
             None => {}
         }
         self.telemetry.state(telemetry::State::Stopped);
-        Ending::Left(self.hand.standing)
+        Ending::Left(self.hand.standing.take())
     }
 
     /// Leaves when nothing ever will be read, or asks whether the whole group has caught up once our own part of it has:
@@ -396,6 +396,7 @@ impl Worker {
 
     fn input(&mut self, input: Input) {
         let before = std::mem::discriminant(self.flow.state());
+        let settled = self.flow.settled();
         let actions = self.flow.on(input, Instant::now(), jitter());
         for action in actions {
             self.act(action);
@@ -406,7 +407,8 @@ impl Worker {
                 State::Flowing => self.telemetry.state(telemetry::State::Flowing),
                 State::Draining { .. } => self.telemetry.state(telemetry::State::Draining),
                 // Their setback says so.
-                State::Recovering { .. } | State::Standing(_) | State::Ended => {}
+                State::Recovering { .. } | State::Standing(_) => {}
+                State::Ended => self.hand.undelivered = !settled,
             }
         }
     }

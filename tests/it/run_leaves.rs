@@ -71,6 +71,8 @@ fn a_process_that_waits_for_what_does_not_answer_leaves_when_it_is_told() {
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         assert!(told.elapsed() < Duration::from_secs(5), "{arguments:?} left after {:?}", told.elapsed());
         assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+        // Nothing was read.
+        assert!(!finished.stderr.contains("left behind"), "{}", finished.stderr);
     }
 }
 
