@@ -12,7 +12,7 @@ use crate::{
     telemetry::Telemetry,
 };
 use crossbeam_channel::Receiver;
-use std::{sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -229,7 +229,7 @@ fn migrate(
     Ok(true)
 }
 
-/// SIGTERM and SIGINT, as they come: the first drains, a second one leaves at once.
+/// SIGTERM, SIGINT and SIGHUP, as they come: the first drains, a second one leaves at once.
 pub(super) fn listen_for_signals(runtime: &Runtime) -> Receiver<()> {
     let (signalled, signals) = crossbeam_channel::unbounded();
     runtime.spawn(async move {
@@ -238,18 +238,30 @@ pub(super) fn listen_for_signals(runtime: &Runtime) -> Receiver<()> {
             // Whoever waits for a signal waits on.
             return std::future::pending().await;
         };
+        let mut hup = hangup_ends_us().then(|| signal(SignalKind::hangup()).ok()).flatten();
         let mut says = "committing what is under way; a second one leaves at once";
         loop {
-            tokio::select! {
-                _ = term.recv() => tracing::info!("SIGTERM: {says}"),
-                _ = int.recv() => tracing::info!("SIGINT: {says}"),
-            }
+            let name = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+                Some(()) = async { hup.as_mut()?.recv().await } => "SIGHUP",
+            };
+            tracing::info!("{name}: {says}");
             says = "leaving at once";
             // Nobody listens any more where all has ended.
             let _ = signalled.send(());
         }
     });
     signals
+}
+
+/// Whether SIGHUP would end this process: not under `nohup`, which has it ignored, and listening would undo that. Where
+/// it cannot be seen, the signal is left as it is.
+fn hangup_ends_us() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // A mask in hexadecimal, SIGHUP its lowest bit.
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
 }
 
 pub(super) fn tell(setback: &Setback) {

@@ -323,6 +323,30 @@ fn a_process_that_is_fenced_while_it_drains_leaves_all_the_same() {
 }
 
 #[test]
+fn a_process_whose_terminal_closes_drains_unless_nohup_keeps_it() {
+    let app = unique("leaves_hup");
+    topics(&app, 1);
+    let database = Database::new("leaves");
+    database.execute("CREATE TABLE events (id BIGINT NOT NULL)");
+    let more = format!("[databases.shop]\nurl = \"{}\"", database.url);
+    let project = to_table(&app, &head(&app), &more, "");
+    produce(&format!("{app}_in"), [message("k", r#"{"id":1}"#)]);
+    // As a script run by `nohup`: it listens by the time that it reads.
+    let kept = project.spawn_in_shell("trap '' HUP; exec", &["run"]);
+    wait_until("it delivers", PATIENCE, || database.count("events") == 1);
+    kept.signal("HUP");
+    kept.signal("TERM");
+    let kept = kept.wait().ok();
+    assert!(kept.stderr.contains("SIGTERM") && !kept.stderr.contains("SIGHUP"), "{}", kept.stderr);
+    produce(&format!("{app}_in"), [message("k", r#"{"id":2}"#)]);
+    let closed = project.spawn(&["run"]);
+    wait_until("it reads", PATIENCE, || closed.stderr().contains("partitions assigned"));
+    closed.signal("HUP");
+    let closed = closed.wait().ok();
+    assert!(closed.stderr.contains("SIGHUP"), "{}", closed.stderr);
+}
+
+#[test]
 fn the_lag_grows_also_after_the_broker_was_away() {
     let app = unique("leaves_away");
     let broker = Broker::start();
