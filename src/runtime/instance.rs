@@ -44,11 +44,13 @@ impl Instance {
     /// Takes the lowest free number of this application on this host.
     ///
     /// # Errors
-    /// The temporary folder cannot be written.
+    /// The temporary folder cannot be written; it names the file.
     pub fn take(app: &str) -> io::Result<Instance> {
         let folder = env::temp_dir();
         for number in 0..NUMBERS {
-            if let Some(lock) = lock(lock_path(&folder, app, number))? {
+            let path = lock_path(&folder, app, number);
+            let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+            if let Some(lock) = lock(path.clone()).map_err(told)? {
                 return Ok(Instance { name: format!("{}-{number}", host()), _lock: Some(lock) });
             }
         }
@@ -63,7 +65,12 @@ impl Instance {
 /// Locks the file at this path; `None` where somebody else has.
 fn lock(path: PathBuf) -> io::Result<Option<Lock>> {
     loop {
-        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
+            Ok(file) => file,
+            // Another user's, who may hold it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && path.exists() => return Ok(None),
+            Err(e) => return Err(e),
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -117,5 +124,27 @@ mod tests {
             let path = lock_path(&env::temp_dir(), &app, number);
             assert!(!path.exists(), "{} is left behind", path.display());
         }
+    }
+
+    #[test]
+    fn a_number_whose_lock_file_is_anothers_is_passed_over() {
+        let app = format!("test-{}-foreign", std::process::id());
+        let foreign = lock_path(&env::temp_dir(), &app, 0);
+        // Nobody may open this one for writing, not even root.
+        std::os::unix::fs::symlink("/proc/sys/kernel/osrelease", &foreign).unwrap();
+        let taken = Instance::take(&app);
+        fs::remove_file(&foreign).unwrap();
+        assert_eq!(taken.unwrap().name(), format!("{}-1", host()));
+    }
+
+    #[test]
+    fn an_error_names_the_lock_file() {
+        let app = format!("test-{}-folder", std::process::id());
+        let path = lock_path(&env::temp_dir(), &app, 0);
+        fs::create_dir(&path).unwrap();
+        let taken = Instance::take(&app);
+        fs::remove_dir(&path).unwrap();
+        let said = taken.unwrap_err().to_string();
+        assert!(said.starts_with(&path.display().to_string()), "{said}");
     }
 }
