@@ -170,4 +170,12 @@ mod tests {
         assert!(drain("86401").unwrap_err().to_string().contains("0..=86400"));
         assert!(drain("18446744073709551615").is_err());
     }
+
+    #[test]
+    fn an_instances_name_is_short_enough_for_a_transactional_id() {
+        let named = |length: usize| super::Cli::try_parse_from(["pointsman", "run", "--instance", &"n".repeat(length)]);
+        assert!(named(200).is_ok());
+        let said = named(33_000).unwrap_err().to_string();
+        assert!(said.contains("at most 200 bytes, and this one has 33000"), "{said}");
+    }
 }

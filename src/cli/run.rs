@@ -33,8 +33,18 @@ pub struct Args {
     drain: u64,
     /// This process among those that share the routes' work: part of its transactional ids. Left out: the host's name and the
     /// lowest number that no other process on the host has.
-    #[arg(long, env = "POINTSMAN_INSTANCE", value_name = "NAME")]
+    #[arg(long, env = "POINTSMAN_INSTANCE", value_name = "NAME", value_parser = instance)]
     instance: Option<String>,
+}
+
+/// A transactional id, of which it is a part, has 32,767 bytes at most: no broker answers a longer one.
+const INSTANCE: usize = 200;
+
+fn instance(name: &str) -> Result<String, String> {
+    match name.len() {
+        length if length > INSTANCE => Err(format!("a name has at most {INSTANCE} bytes, and this one has {length}")),
+        _ => Ok(name.to_owned()),
+    }
 }
 
 pub fn run(args: &Args) -> Exit {
