@@ -12,7 +12,11 @@ use crate::{
     telemetry::Telemetry,
 };
 use crossbeam_channel::Receiver;
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -21,6 +25,9 @@ use tokio::{
 
 /// How often a database that does not answer is asked for its migrations.
 const MIGRATE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Signals within this time are one: `timeout` sends its own to the process and to the process's group.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -229,7 +236,8 @@ fn migrate(
     Ok(true)
 }
 
-/// SIGTERM, SIGINT and SIGHUP, as they come: the first drains, a second one leaves at once.
+/// SIGTERM, SIGINT and SIGHUP, as they come: the first drains, a second one leaves at once, unless it comes with the
+/// first.
 pub(super) fn listen_for_signals(runtime: &Runtime) -> Receiver<()> {
     let (signalled, signals) = crossbeam_channel::unbounded();
     runtime.spawn(async move {
@@ -239,15 +247,20 @@ pub(super) fn listen_for_signals(runtime: &Runtime) -> Receiver<()> {
             return std::future::pending().await;
         };
         let mut hup = hangup_ends_us().then(|| signal(SignalKind::hangup()).ok()).flatten();
-        let mut says = "committing what is under way; a second one leaves at once";
+        let mut first: Option<Instant> = None;
         loop {
             let name = tokio::select! {
                 _ = term.recv() => "SIGTERM",
                 _ = int.recv() => "SIGINT",
                 Some(()) = async { hup.as_mut()?.recv().await } => "SIGHUP",
             };
+            let says = match first {
+                None => "committing what is under way; a second one leaves at once",
+                Some(at) if at.elapsed() < TOGETHER => continue,
+                Some(_) => "leaving at once",
+            };
+            first.get_or_insert_with(Instant::now);
             tracing::info!("{name}: {says}");
-            says = "leaving at once";
             // Nobody listens any more where all has ended.
             let _ = signalled.send(());
         }

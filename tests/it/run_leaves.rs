@@ -347,6 +347,34 @@ fn a_process_whose_terminal_closes_drains_unless_nohup_keeps_it() {
 }
 
 #[test]
+fn a_signal_that_comes_twice_at_once_drains_and_a_later_one_leaves_at_once() {
+    let app = unique("leaves_twice");
+    topics(&app, 1);
+    let database = Database::new("leaves");
+    database.execute("CREATE TABLE events (id BIGINT NOT NULL)");
+    let more = format!("[databases.shop]\nurl = \"{}\"", database.url);
+    let project = to_table(&app, &head(&app), &more, "");
+    let mut run = project.spawn(&["run", "--drain", "600"]);
+    let sent = |id: i32| produce(&format!("{app}_in"), [message("k", format!(r#"{{"id":{id}}}"#))]);
+    sent(1);
+    wait_until("it delivers", PATIENCE, || database.count("events") == 1);
+    let _held = locked(&database);
+    sent(2);
+    let waits = "pg_locks WHERE NOT granted AND relation = 'events'::regclass";
+    wait_until("it waits for the table", PATIENCE, || database.count(waits) == 1);
+    // As `timeout` sends it: to the process and to its group.
+    run.signal("TERM");
+    run.signal("TERM");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(run.runs() && !run.stderr().contains("leaving at once"), "{}", run.stderr());
+    run.signal("TERM");
+    let finished = run.wait().ok();
+    assert!(finished.stderr.contains("SIGTERM: leaving at once"), "{}", finished.stderr);
+    // This one was under way indeed.
+    assert!(finished.stderr.contains("left behind"), "{}", finished.stderr);
+}
+
+#[test]
 fn the_lag_grows_also_after_the_broker_was_away() {
     let app = unique("leaves_away");
     let broker = Broker::start();
