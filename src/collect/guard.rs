@@ -1,6 +1,7 @@
 //! Who may send, how often, and from which pages: bearer tokens, rates, CORS.
 
 use super::problem::Problem;
+use crate::config::bearer_tokens;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::{
     collections::HashMap,
@@ -47,9 +48,6 @@ impl Tokens {
     /// The file cannot be read, or holds no token.
     pub fn open(file: PathBuf) -> io::Result<Tokens> {
         let (tokens, mark) = read(&file)?;
-        if tokens.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no token: nobody could send anything"));
-        }
         Ok(Tokens { known: Mutex::new(Known { tokens, mark: Some(mark), looked: Instant::now() }), file })
     }
 
@@ -77,7 +75,7 @@ impl Tokens {
         }
     }
 
-    /// Reads the file again where it has changed. One that cannot be read leaves the tokens as they were.
+    /// Reads the file again where it has changed. One that cannot be read, or holds none, leaves the tokens as they were.
     fn refresh(&self, known: &mut Known) {
         if known.looked.elapsed() < LOOK {
             return;
@@ -89,11 +87,11 @@ impl Tokens {
         let file = self.file.display();
         match read(&self.file) {
             Ok((tokens, mark)) => {
-                tracing::info!("{} tokens were read from {file}", tokens.len());
+                tracing::info!(tokens = tokens.len(), "the tokens of {file} were read again");
                 (known.tokens, known.mark) = (tokens, Some(mark));
             }
             Err(e) if known.mark.take().is_some() => {
-                tracing::error!("{file} cannot be read any more ({e}): the tokens that were in it go on to count");
+                tracing::error!("tokens cannot be read any more ({e}): those that were in {file} go on to count");
             }
             Err(_) => {}
         }
@@ -105,13 +103,17 @@ fn mark(file: &PathBuf) -> io::Result<Mark> {
     Ok((facts.modified()?, facts.len()))
 }
 
-/// One token a line; blank lines and those that begin with `#` are passed over.
+/// # Errors
+/// The file cannot be read, or holds no token.
 fn read(file: &PathBuf) -> io::Result<(Vec<Vec<u8>>, Mark)> {
     // The mark first: a file that changes meanwhile is read once more.
     let mark = mark(file)?;
     let text = fs::read(file)?;
-    let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    Ok((lines.filter(|l| !l.is_empty() && !l.starts_with(b"#")).map(<[u8]>::to_vec).collect(), mark))
+    let tokens: Vec<Vec<u8>> = bearer_tokens(&text).map(<[u8]>::to_vec).collect();
+    if tokens.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no token: nobody could send anything"));
+    }
+    Ok((tokens, mark))
 }
 
 fn same(a: &[u8], b: &[u8]) -> bool {

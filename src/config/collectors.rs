@@ -162,10 +162,14 @@ fn tokens(section: &Section<'_>, listen: Option<&str>) -> Option<PathBuf> {
             auth.require("tokens", "write `tokens = \"FILE\"`: bearer tokens, one a line");
             let name = auth.name("tokens")?;
             let file = cx.relative(name.place, Path::new(&name.text));
-            if !is_open(&name.text)
-                && let Err(e) = std::fs::read_to_string(&file)
-            {
-                let message = format!("cannot read the file `{}`: {e}", file.display());
+            let shown = file.display();
+            let wrong = match std::fs::read(&file) {
+                _ if is_open(&name.text) => None,
+                Err(e) => Some(format!("cannot read the file `{shown}`: {e}")),
+                Ok(text) if bearer_tokens(&text).next().is_none() => Some(format!("the file `{shown}` holds no token")),
+                Ok(_) => None,
+            };
+            if let Some(message) = wrong {
                 cx.report_unless_lenient(
                     Problem::error("missing-secret", name.place, message)
                         .help("it holds bearer tokens, one a line; relative paths begin at the file that names them"),
@@ -178,6 +182,11 @@ fn tokens(section: &Section<'_>, listen: Option<&str>) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// One token a line; blank lines and those that begin with `#` are passed over.
+pub fn bearer_tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 fn cors(section: &Section<'_>) -> Vec<String> {

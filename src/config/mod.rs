@@ -36,7 +36,7 @@ pub(crate) mod testing;
 mod tests;
 pub mod diagnostics;
 
-pub use collectors::{Collector, CollectorLimits};
+pub use collectors::{Collector, CollectorLimits, bearer_tokens};
 pub use context::Options;
 pub use load::{Loaded, load};
 pub use plan::*;

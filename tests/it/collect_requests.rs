@@ -225,11 +225,18 @@ fn tokens_are_asked_for_and_read_again_when_their_file_changes() {
     fs::write(c.project.folder.join("secrets/tokens"), "third-token\n").unwrap();
     wait_until("the new token counts", Duration::from_secs(20), || send("Bearer third-token").status == 202);
     assert_eq!(send("Bearer first-token").status, 401);
-    // A file that is gone leaves the tokens as they were.
-    fs::remove_file(c.project.folder.join("secrets/tokens")).unwrap();
+    // A file that holds no token any more, or is gone, leaves them as they were.
+    fs::write(c.project.folder.join("secrets/tokens"), "# none for now\n").unwrap();
     wait_until("the log tells", Duration::from_secs(20), || {
         assert_eq!(send("Bearer third-token").status, 202);
-        c.running.stderr().contains("cannot be read any more")
+        c.running.stderr().contains("cannot be read any more (it holds no token")
+    });
+    fs::write(c.project.folder.join("secrets/tokens"), "fourth-token\n").unwrap();
+    wait_until("the new token counts", Duration::from_secs(20), || send("Bearer fourth-token").status == 202);
+    fs::remove_file(c.project.folder.join("secrets/tokens")).unwrap();
+    wait_until("the log tells", Duration::from_secs(20), || {
+        assert_eq!(send("Bearer fourth-token").status, 202);
+        c.running.stderr().contains("cannot be read any more (No such file")
     });
 }
 
