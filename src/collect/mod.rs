@@ -23,7 +23,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{any, get},
 };
@@ -91,6 +91,12 @@ impl Collectors {
 
     fn serve(&mut self, setting: &Setting, listener: Listener, collectors: &[&Collector]) -> Result<(), Setback> {
         let document = openapi::document(collectors);
+        let cors = Arc::new(Cors(collectors.iter().flat_map(|c| c.cors.clone()).collect()));
+        let describe = move |asked: &HeaderMap| {
+            let mut answer = Json(document.clone()).into_response();
+            cors.allow(asked, answer.headers_mut());
+            answer
+        };
         let mut router = Router::new();
         for collector in collectors {
             let url = format!("{}{}", listener.url(), collector.path);
@@ -101,7 +107,10 @@ impl Collectors {
         let paths: Vec<&str> = collectors.iter().map(|c| c.path.as_str()).collect();
         let nowhere = format!("nothing is here; there are {} and /openapi.json", paths.join(", "));
         let router = router
-            .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))).fallback(only_get))
+            .route(
+                "/openapi.json",
+                get(move |asked: HeaderMap| std::future::ready(describe(&asked))).fallback(only_get),
+            )
             .fallback(move || std::future::ready(Problem::new(StatusCode::NOT_FOUND, "not-found", nowhere.clone())));
         let mut stop = self.stop.subscribe();
         self.servers.push(setting.handle.spawn(listener.serve(router, async move {

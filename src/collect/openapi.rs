@@ -43,16 +43,19 @@ pub(super) fn document(collectors: &[&Collector]) -> Value {
 fn operation(collector: &Collector, event: &Value) -> Value {
     let most = format!("At most {} events.", collector.limits.events);
     let array = json!({ "type": "array", "items": event, "minItems": 1, "description": most });
+    let parameters = ["traceparent", "tracestate"].map(|name| {
+        json!({
+            "name": name,
+            "in": "header",
+            "description": "W3C Trace Context; kept as a header of the records.",
+            "schema": { "type": "string" },
+        })
+    });
     let mut operation = json!({
         "operationId": format!("post-{}", safe(&collector.name)),
         "summary": format!("Events for {}", collector.topic),
         "description": description(collector),
-        "parameters": [{
-            "name": "traceparent",
-            "in": "header",
-            "description": "W3C Trace Context; kept as a header of the records.",
-            "schema": { "type": "string" },
-        }],
+        "parameters": parameters,
         "requestBody": {
             "required": true,
             "description": "May be packed: `content-encoding: gzip`.",
@@ -100,7 +103,7 @@ fn responses(collector: &Collector) -> Value {
         "413": problem("Too many bytes or events: nothing was taken.", None),
         "415": problem("Neither JSON nor NDJSON, or an unknown encoding: nothing was taken.", None),
         "422": problem("Some events are refused; `accepted` lists those that are in the topic.", None),
-        "503": problem("No broker acknowledges: send again all but those listed in `accepted`.", Some(&wait)),
+        "503": problem("No broker acknowledges: send again what neither `accepted` nor `refused` lists.", Some(&wait)),
     });
     if collector.tokens.is_some() {
         let ask = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });

@@ -269,6 +269,15 @@ fn pages_of_the_origins_that_are_named_may_send() {
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, "https://shop.example"));
         assert_eq!(answer.header("vary"), "origin");
     }
+    // A page may also read what it can send.
+    let describe = |origin: &str| {
+        let url = format!("http://{}/openapi.json", c.address());
+        request(Method::GET, &url, &[("origin", origin)], Vec::new())
+    };
+    let described = describe("https://shop.example");
+    assert_eq!((described.status, described.header("access-control-allow-origin")), (200, "https://shop.example"));
+    assert_eq!(described.header("vary"), "origin");
+    assert_eq!(describe("https://evil.example").header("access-control-allow-origin"), "");
 }
 
 #[test]
@@ -318,5 +327,10 @@ fn the_interface_describes_itself() {
         assert!(post["responses"][status].is_object(), "{status}");
     }
     assert!(post["responses"]["401"].is_null(), "without tokens there is no 401");
+    let again = "send again what neither `accepted` nor `refused` lists";
+    assert!(post["responses"]["503"]["description"].as_str().unwrap().contains(again), "{post}");
+    let headers: Vec<&str> =
+        post["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(headers, ["traceparent", "tracestate"]);
     assert_eq!(request(Method::POST, &url, &[], Vec::new()).problem(), (405, "method-not-allowed"));
 }
