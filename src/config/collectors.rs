@@ -12,7 +12,10 @@ use super::{
     topic, unions, validators,
 };
 use crate::expr::View;
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
 
 /// Events come in by HTTP, are judged by a validator, and go to a topic.
 #[derive(Clone, Debug)]
@@ -109,10 +112,9 @@ fn listen(section: &Section<'_>, http: Option<&str>) -> Option<String> {
     let value = section.require("listen", "write `listen = \"127.0.0.1:8088\"`: where clients send events to")?;
     let listen = text(section.cx, value)?;
     check_address(section.cx, &listen, value, "127.0.0.1:8088");
-    // Port 0 is a free one, another each time.
-    if http == Some(listen.as_str()) && !listen.ends_with(":0") {
+    if let Some(pages) = http.filter(|pages| clash(pages, &listen)) {
         section.cx.report(
-            Problem::error("address-in-use", value.place, format!("`{listen}` is where `[http]` serves its pages"))
+            Problem::error("address-in-use", value.place, format!("`{pages}` is where `[http]` serves its pages"))
                 .help("pages are for operators, collectors for clients: give them different ports"),
         );
     }
@@ -231,8 +233,43 @@ fn size(section: &Section<'_>, key: &str) -> Option<usize> {
     found.map(|b| b as usize)
 }
 
-/// Two collectors of one address need two paths.
+/// Whether both cannot be listened on. What a name other than `localhost` stands for is not known here.
+fn clash(one: &str, other: &str) -> bool {
+    // Port 0 is a free one, another each time.
+    let parts = |listen: &str| {
+        let (host, port) = listen.rsplit_once(':').filter(|(_, port)| *port != "0")?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        Some((host.parse::<IpAddr>().ok(), host, port.to_owned()))
+    };
+    let (Some((one, name, port)), Some((other, other_name, other_port))) = (parts(one), parts(other)) else {
+        return false;
+    };
+    // `[::]` takes the port of every address, `0.0.0.0` that of every IPv4 address.
+    let takes = |wide: Option<IpAddr>, host: Option<IpAddr>| {
+        wide.is_some_and(|wide| wide.is_unspecified() && (wide.is_ipv6() || host.is_none_or(|host| host.is_ipv4())))
+    };
+    let own = |name: &str, host: Option<IpAddr>| {
+        name == "localhost" && host.is_some_and(|host| host == Ipv4Addr::LOCALHOST || host == Ipv6Addr::LOCALHOST)
+    };
+    port == other_port
+        && (name == other_name || takes(one, other) || takes(other, one) || own(&name, other) || own(&other_name, one))
+}
+
+/// Two collectors of one address need two paths; two of one port have to write their address alike.
 fn check_place(cx: &Context<'_>, before: &[Read], now: &Read) {
+    let apart =
+        |r: &&Read| r.collector.listen != now.collector.listen && clash(&r.collector.listen, &now.collector.listen);
+    if let Some(first) = before.iter().find(apart) {
+        let message = format!(
+            "collectors `{}` and `{}` take one port as {} and {}",
+            first.collector.name, now.collector.name, first.collector.listen, now.collector.listen
+        );
+        cx.report(
+            Problem::error("address-in-use", now.entry, message)
+                .also(first.entry, "the other one")
+                .help("write `listen` alike in both, so that they share the address, or give them different ports"),
+        );
+    }
     let same = |r: &&Read| r.collector.listen == now.collector.listen && r.collector.path == now.collector.path;
     if let Some(first) = before.iter().find(same) {
         let message = format!(
