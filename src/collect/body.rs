@@ -5,7 +5,7 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     http::{HeaderMap, StatusCode, header},
 };
-use flate2::read::MultiGzDecoder;
+use flate2::{bufread::GzDecoder, read::MultiGzDecoder};
 use std::{
     io::{self, Read},
     pin::Pin,
@@ -159,13 +159,24 @@ fn unpack(packed: &[u8], limit: usize, budget: &Budget, held: &mut Held) -> Resu
                 bytes.extend_from_slice(&step[..n]);
             }
             Err(e) => {
-                let why = match e.kind() {
+                let why = after_the_end(packed).unwrap_or_else(|| match e.kind() {
                     io::ErrorKind::UnexpectedEof => "the gzip body ends before its end".to_owned(),
                     _ => format!("the body is no gzip, as its content-encoding says: {e}"),
-                };
+                });
                 return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-gzip", why));
             }
         }
+    }
+}
+
+/// What follows a gzip body that is whole, in words, where that is no further member.
+fn after_the_end(packed: &[u8]) -> Option<String> {
+    let mut first = GzDecoder::new(packed);
+    io::copy(&mut first, &mut io::sink()).ok()?;
+    match first.into_inner() {
+        [] | [0x1f, 0x8b, ..] => None,
+        [_] => Some("1 byte follows the end of the gzip body: send nothing after it".to_owned()),
+        more => Some(format!("{} bytes follow the end of the gzip body: send nothing after it", more.len())),
     }
 }
 

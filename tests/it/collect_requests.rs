@@ -158,6 +158,12 @@ fn every_bad_request_gets_its_status_and_leaves_nothing_behind() {
         let answer = c.send(&headers, body);
         assert_eq!(answer.problem(), (status, code), "{what}: {answer:?}");
     }
+    for more in [&b"\n"[..], b"\0\0\0\0\0\0\0\0\0\0\0\0"] {
+        let answer = c.send(&packed, [&gzip(GOOD.as_bytes()), more].concat());
+        assert_eq!(answer.problem(), (400, "bad-gzip"));
+        let said = if more.len() == 1 { "1 byte follows" } else { "12 bytes follow" };
+        assert!(answer.body["detail"].as_str().unwrap().contains(said), "{answer:?}");
+    }
     for method in [Method::PUT, Method::GET, Method::DELETE, Method::PATCH] {
         let answer = request(method, &c.url, &[], Vec::new());
         assert_eq!((answer.problem(), answer.header("allow")), ((405, "method-not-allowed"), "POST, OPTIONS"));
