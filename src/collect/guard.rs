@@ -190,6 +190,10 @@ impl Cors {
         // A cache must not give one origin's answer to another.
         answer.append(header::VARY, HeaderValue::from_static("origin"));
         if let Some(origin) = self.allowed(asked) {
+            // Beacons ask for it always. A collector knows no cookies, so it opens nothing; browsers refuse it for `*`.
+            if origin != "*" {
+                answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
         }

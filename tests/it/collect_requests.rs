@@ -286,6 +286,23 @@ fn pages_of_the_origins_that_are_named_may_send() {
     assert_eq!(describe("https://evil.example").header("access-control-allow-origin"), "");
 }
 
+/// `navigator.sendBeacon` always asks to send with credentials, and sends JSON only where that is allowed.
+#[test]
+fn beacons_are_let_in_from_origins_that_are_named_and_not_from_any() {
+    for (cors, allows) in [("https://shop.example", "true"), ("*", "")] {
+        let c = Collecting::start(&format!("cors = [\"{cors}\"]"), "");
+        let origin = ("origin", "https://shop.example");
+        let asked = request(Method::OPTIONS, &c.url, &[origin, ("access-control-request-method", "POST")], Vec::new());
+        let sent = c.send(&[("content-type", JSON), origin], GOOD);
+        for answer in [asked, sent] {
+            assert_eq!(answer.header("access-control-allow-origin"), cors);
+            assert_eq!(answer.header("access-control-allow-credentials"), allows, "{cors}");
+        }
+        let other = c.send(&[("content-type", JSON), ("origin", "https://evil.example")], GOOD);
+        assert_eq!(other.header("access-control-allow-credentials"), "");
+    }
+}
+
 #[test]
 fn avro_is_written_where_the_topics_route_reads_avro() {
     let registry = Registry::start();
