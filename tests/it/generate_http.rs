@@ -1,6 +1,6 @@
 //! `generate` to an HTTP collector: a plain server of the test's own answers as one would.
 
-use crate::harness::{Project, block_on};
+use crate::harness::{Project, block_on, wait_until};
 use axum::{
     Router,
     body::Bytes,
@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 type Answer = dyn Fn(usize, &HeaderMap, &str) -> Response + Send + Sync;
 
@@ -125,4 +128,26 @@ fn a_collector_that_says_no_for_good_ends_it() {
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     assert!(finished.stderr.contains("401 Unauthorized: no token"), "{}", finished.stderr);
     assert!(finished.stderr.contains("--token"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_collector_that_nobody_is_behind_is_waited_for_aloud_and_every_record_is_counted() {
+    let project = Project::shipped();
+    // No service has port 1.
+    let generating =
+        project.spawn(&["generate", "processed-events", "--to", "http://127.0.0.1:1/x", "--count", "1000"]);
+    wait_until("it tells what it waits for", Duration::from_secs(30), || {
+        generating.stderr().contains("waits up to 60 s for http://127.0.0.1:1/x")
+    });
+    generating.signal("INT");
+    let finished = generating.wait();
+    let told = &finished.stderr;
+    assert_eq!(finished.code, Some(3), "{told}");
+    assert_eq!(told.matches("waits up to").count(), 1, "{told}");
+    let count = |end: &str| {
+        let line = told.lines().find(|l| l.contains(end)).unwrap_or_else(|| panic!("{end} is missing in\n{told}"));
+        line.split_whitespace().next().unwrap().replace(',', "").parse::<u64>().unwrap()
+    };
+    assert_eq!(count(" of processed-events (seed 1)"), count(" not acknowledged"), "{told}");
+    assert_eq!(count("  0 acknowledged"), 0);
 }

@@ -43,6 +43,8 @@ struct Poster {
     shown: String,
     token: Option<String>,
     stop: Arc<AtomicBool>,
+    /// That nobody answers has been told.
+    told: AtomicBool,
 }
 
 /// What became of a request's records.
@@ -87,7 +89,14 @@ impl Http {
         let client = client.map_err(|e| stand(format!("no HTTP client can be made: {e}"), ""))?;
         Ok(Http {
             handle: handle.clone(),
-            poster: Arc::new(Poster { client, url, shown: shown.into(), token: token.map(str::to_owned), stop }),
+            poster: Arc::new(Poster {
+                client,
+                url,
+                shown: shown.into(),
+                token: token.map(str::to_owned),
+                stop,
+                told: AtomicBool::new(false),
+            }),
             batch,
             lines: Vec::new(),
             count: 0,
@@ -188,7 +197,13 @@ impl Poster {
                         (pause, why)
                     }
                 },
-                Err(error) => (PAUSE, chain(&error)),
+                Err(error) => {
+                    let why = chain(&error);
+                    if !self.told.swap(true, Ordering::Relaxed) {
+                        show::say(&format!("waits up to {} s for {}: {why}", PATIENCE.as_secs(), self.shown));
+                    }
+                    (PAUSE, why)
+                }
             };
             let stopped = self.stop.load(Ordering::Relaxed);
             if stopped || begun.elapsed() + pause > PATIENCE {

@@ -165,7 +165,7 @@ fn carry_out(names: &Names<'_>, options: &Options, runtime: &Runtime, stop: &Arc
     let mut made = Made::default();
     let begun = Instant::now();
     let ended = produce(&mut stream, target.as_mut(), options, stop, &mut progress, &mut made);
-    // What is under way is waited for, also after a Ctrl-C; after a setback it has been already.
+    // What is under way is waited for, also after a Ctrl-C; after a setback it is given up, and counted as such.
     let flushed = if matches!(ended, Err(Stop::Setback(_))) { Ok(()) } else { target.flush() };
     progress.end();
     show::summary(options, &place, &made, target.tally(), begun.elapsed());
@@ -193,11 +193,11 @@ fn produce(
             continue;
         }
         let record = stream.draw()?;
-        target.send(&record)?;
         made.records += 1;
         if let Expect::Dead { fault, .. } = record.expect {
             *made.faults.entry(fault).or_default() += 1;
         }
+        target.send(&record)?;
         if pace.batch_ends(made.records) {
             target.flush()?;
         }

@@ -108,6 +108,10 @@ pub(super) fn summary(options: &Options, place: &str, made: &Made, tally: &Tally
     for (why, count) in &tally.refused {
         say(&format!("  {} refused: {why}", thousands(*count)));
     }
+    let open = made.records.saturating_sub(tally.acknowledged + tally.refused.values().sum::<u64>());
+    if open > 0 && matches!(options.to, To::Topic(_) | To::Http(_)) {
+        say(&format!("  {} not acknowledged", thousands(open)));
+    }
 }
 
 /// What is wrong with schemas, each thing at its place.
