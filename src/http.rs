@@ -106,7 +106,7 @@ fn refusal(address: &str, setting: &str, e: &io::Error) -> BindError {
         }
         _ => (
             format!("cannot listen on {address}: {e}"),
-            format!("set {setting} to an address and a port, such as 127.0.0.1:9187"),
+            format!("set {setting} to an address of this machine and a port: HOST:PORT"),
         ),
     };
     BindError { message, help }

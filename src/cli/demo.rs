@@ -16,10 +16,10 @@ use std::env;
   POINTSMAN_LOG=info pointsman demo              with the log that `run` writes")]
 pub struct Args {
     /// How many records to generate, for all jobs together. The embedded broker keeps no more than 5 MiB a partition.
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    records: u32,
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = super::whole(1..=100_000))]
+    records: u64,
     /// The same seed gives the same records.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::whole(0..=u64::MAX))]
     seed: u64,
     /// Stay until SIGINT.
     #[arg(long)]

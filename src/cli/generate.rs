@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
     /// How many records. Left out: 10 to the standard output, 1000 elsewhere; without end with --rate or --duration.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::whole(0..=u64::MAX))]
     count: Option<u64>,
     /// Records a second. Left out: as fast as it goes.
     #[arg(long, value_name = "N", value_parser = rate)]
@@ -53,13 +53,13 @@ pub struct Args {
     duration: Option<Duration>,
     /// Send in batches of so many records, and wait until each batch is acknowledged. Of a collector: the records of a request,
     /// 100 where left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::whole(1..=u64::MAX))]
     batch: Option<u64>,
     /// Rest after each batch: 250ms, 1s.
     #[arg(long, value_name = "TIME", value_parser = time, requires = "batch", default_value = "0s")]
     pause: Duration,
     /// The same seed gives the same bytes.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::whole(0..=u64::MAX))]
     seed: u64,
     /// The time of the first record, from which a clock of its own goes on: RFC 3339; or `now`, for the time at which each
     /// record is made.

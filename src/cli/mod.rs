@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    ops::RangeInclusive,
     panic,
     path::Path,
     process::ExitCode,
@@ -111,6 +112,16 @@ fn logs() -> Result<(), Exit> {
     })
 }
 
+/// A whole number of this range, or what to write.
+fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    move |text| {
+        let (first, last) = (range.start(), range.end());
+        let most = if *last == u64::MAX { "on".to_owned() } else { format!("to {last}") };
+        let number = text.parse().ok().filter(|n| range.contains(n));
+        number.ok_or_else(|| format!("write a whole number from {first} {most}"))
+    }
+}
+
 /// Whether this stream is a terminal that wants colours (no-color.org).
 fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
@@ -167,7 +178,7 @@ mod tests {
     fn a_shutdown_takes_a_day_at_most() {
         let drain = |seconds| super::Cli::try_parse_from(["pointsman", "run", "--drain", seconds]);
         assert!(drain("86400").is_ok());
-        assert!(drain("86401").unwrap_err().to_string().contains("0..=86400"));
+        assert!(drain("86401").unwrap_err().to_string().contains("write a whole number from 0 to 86400"));
         assert!(drain("18446744073709551615").is_err());
     }
 

@@ -19,11 +19,16 @@ use tokio::{
   curl localhost:8081/subjects                   what it holds")]
 pub struct Args {
     /// The address to listen on; port 0 takes a free one, which the first line tells.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081", value_parser = address)]
     listen: String,
     /// Keep the schemas in this file. Left out: in memory, until the process ends.
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let named = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if named { Ok(text.to_owned()) } else { Err("write host and port, such as 127.0.0.1:8081".to_owned()) }
 }
 
 /// Serves until SIGTERM or SIGINT.

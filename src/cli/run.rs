@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     no_collectors: bool,
     /// How long a shutdown may take to commit what is under way, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = super::whole(0..=86_400))]
     drain: u64,
     /// This process among those that share the routes' work: part of its transactional ids. Left out: the host's name and the
     /// lowest number that no other process on the host has.

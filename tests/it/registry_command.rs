@@ -49,3 +49,26 @@ fn ids_survive_a_kill_and_a_second_registry_is_told_what_is_taken() {
     second.signal("TERM");
     second.wait().ok();
 }
+
+#[test]
+fn an_argument_that_does_not_read_is_told_what_to_write() {
+    let project = Project::new("");
+    for (arguments, says) in [
+        (&["registry", "--listen", "foo"][..], "write host and port, such as 127.0.0.1:8081"),
+        (&["registry", "--listen", ":8081"], "write host and port, such as 127.0.0.1:8081"),
+        (&["run", "--drain", "abc"], "write a whole number from 0 to 86400"),
+        (&["run", "--drain=-1"], "write a whole number from 0 to 86400"),
+        (&["generate", "x", "--batch", "0"], "write a whole number from 1"),
+        (&["generate", "x", "--count", "1.5"], "write a whole number from 0"),
+        (&["generate", "x", "--seed", "x"], "write a whole number from 0"),
+        (&["demo", "--records", "0"], "write a whole number from 1 to 100000"),
+        (&["demo", "--seed", "x"], "write a whole number from 0"),
+    ] {
+        let refused = project.run(arguments);
+        assert_eq!(refused.code, Some(2), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{arguments:?}: {}", refused.stderr);
+    }
+    let unknown = project.run(&["registry", "--listen", "no-such-host.invalid:8081"]);
+    assert_eq!(unknown.code, Some(3));
+    assert!(!unknown.stderr.contains("9187"), "{}", unknown.stderr);
+}
