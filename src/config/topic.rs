@@ -126,24 +126,22 @@ fn sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> 
 /// What the route compiles at its start has to compile here.
 fn check_resolution(cx: &Context<'_>, fields: &Fields, schema: &Arc<Schema>, place: Place) -> Option<()> {
     let name = &schema.record()?.name;
-    let written = fields.view.fields.iter().map(|f| NewField {
-        name: f.name.clone(),
-        schema: &f.schema,
-        node: f.node,
-        default: None,
-        doc: None,
-    });
-    let report = |message: String| {
-        cx.report(
-            Problem::error("type-mismatch", place, message)
-                .help(format!("change the field in an enricher, or its type in {name}")),
-        );
+    let report = |message: String, help: String| {
+        cx.report(Problem::error("type-mismatch", place, message).help(help));
     };
-    match Schema::record_of(&name.0, &written.collect::<Vec<_>>()) {
-        Err(reason) => report(reason),
-        Ok(view) => match Resolution::compile(&Arc::new(view), schema) {
+    match fields.view.schema(&name.0) {
+        Err(reason) => report(
+            reason,
+            "change the field in an enricher, or write a record of another name in schemas/ and name it here".into(),
+        ),
+        Ok(view) => match Resolution::compile(&view, schema) {
             Ok(_) => return Some(()),
-            Err(reasons) => reasons.iter().for_each(|r| report(format!("no {name} can be made of this: {r}"))),
+            Err(reasons) => reasons.iter().for_each(|r| {
+                report(
+                    format!("no {name} can be made of this: {r}"),
+                    format!("change the field in an enricher, or its type in {name}"),
+                );
+            }),
         },
     }
     None
@@ -205,12 +203,7 @@ fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec
     let view = &input.fields.view.fields;
     let sources = || (0..view.len()).map(FieldSource::View).collect();
     let record = input.schema.record()?;
-    let as_it_was =
-        view.len() == record.fields.len()
-            && view.iter().zip(&record.fields).enumerate().all(|(i, (now, then))| {
-                now.name == then.name && matches!(now.place, At::Body(at) if usize::from(at) == i)
-            });
-    if as_it_was {
+    if input.fields.view.is(input.schema) {
         return Some((input.schema.clone(), sources()));
     }
     let fields: Vec<NewField<'_>> = view
@@ -235,7 +228,7 @@ fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec
             let message = format!("no schema can be derived for this topic: {reason}");
             section.cx.report(
                 Problem::error("not-derivable", section.key_place("topic"), message)
-                    .help("write the record in schemas/ and name it here: `schema = \"namespace.Name\"`"),
+                    .help("write the record in schemas/, under a name that no type in it has, and name it here: `schema = \"namespace.Name\"`"),
             );
             None
         }

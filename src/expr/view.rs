@@ -1,6 +1,6 @@
 //! What an expression sees: the fields of the record as the enrichers so far have left it.
 
-use crate::schema::{NodeId, Schema};
+use crate::schema::{NewField, NodeId, Schema};
 use std::sync::Arc;
 
 /// Where a field's bytes are.
@@ -44,6 +44,39 @@ impl View {
                 .collect(),
         }
     }
+
+    /// Whether these are still the fields of this record: none set, added, dropped or renamed.
+    pub fn is(&self, schema: &Schema) -> bool {
+        let fields = schema.record().map(|r| r.fields.as_slice()).unwrap_or_default();
+        self.fields.len() == fields.len()
+            && self
+                .fields
+                .iter()
+                .zip(fields)
+                .enumerate()
+                .all(|(i, (now, then))| now.name == then.name && now.place == Place::Body(i as u16))
+    }
+
+    /// The fields as they stand, as a record of this name; the record that was read where it is that.
+    ///
+    /// # Errors
+    /// Those of [`Schema::record_of`]: a record that refers to itself is another one once a field of it is set.
+    pub fn schema(&self, name: &str) -> Result<Arc<Schema>, String> {
+        let read = self.fields.first().map(|f| &f.schema);
+        let read = read.filter(|s| s.record().is_some_and(|r| r.name.0 == name) && self.is(s));
+        if let Some(read) = read {
+            return Ok(read.clone());
+        }
+        let fields = self.fields.iter().map(|f| NewField {
+            name: f.name.clone(),
+            schema: &f.schema,
+            node: f.node,
+            default: None,
+            doc: None,
+        });
+        Schema::record_of(name, &fields.collect::<Vec<_>>()).map(Arc::new)
+    }
+
     pub fn get(&self, name: &str) -> Option<&ViewField> {
         self.fields.iter().find(|f| f.name == name)
     }

@@ -14,7 +14,7 @@ use crate::{
     expr::{Fault, Place, Places, View, WriteExpr},
     failure::{Failure, Stage},
     record::Record,
-    schema::{Kind, NewField, Schema, framing},
+    schema::{Kind, Schema, framing},
 };
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ fn compile_topic(
         });
     }
     let name = topic.schema.record().map(|r| r.name.clone()).ok_or("a topic's schema is not a record")?;
-    let resolver = match Resolution::compile(&Arc::new(view_schema(view, &name.0)?), &topic.schema) {
+    let resolver = match Resolution::compile(&view.schema(&name.0)?, &topic.schema) {
         Ok(Resolution::Same) => None,
         Ok(Resolution::Rewrite(resolver)) => Some(resolver),
         Err(why) => return Err(format!("topic {}: {}", topic.topic, in_words(&why))),
@@ -117,18 +117,6 @@ fn compile_topic(
         key,
         headers: headers.collect(),
     })
-}
-
-/// The record's fields as they stand after the enrichers, as a schema of their own.
-fn view_schema(view: &View, name: &str) -> Result<Schema, String> {
-    let fields = view.fields.iter().map(|f| NewField {
-        name: f.name.clone(),
-        schema: &f.schema,
-        node: f.node,
-        default: None,
-        doc: None,
-    });
-    Schema::record_of(name, &fields.collect::<Vec<_>>())
 }
 
 fn compile_table(

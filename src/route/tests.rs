@@ -26,9 +26,13 @@ fn program(route: &str) -> Program {
 }
 
 fn program_of(schema: &str, route: &str) -> Program {
+    program_of_all(&[("schemas/event.avsc", schema), ("schemas/wide.avsc", WIDE)], route)
+}
+
+fn program_of_all(schemas: &[(&str, &str)], route: &str) -> Program {
     let head = "version = 1\napp = \"a\"\n[kafka]\nbootstrap_servers = \"b\"\n[schema_registry]\nurl = \"http://r\"\n[databases.d]\nurl = \"sqlite://d.db\"\n";
     let routes = format!("{head}{route}");
-    let files = [("schemas/event.avsc", schema), ("schemas/wide.avsc", WIDE), ("routes.toml", &routes)];
+    let files = [schemas, &[("routes.toml", &routes)]].concat();
     let loaded = Folder::new(&files).load();
     let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     Program::compile(&plan.routes[0], &[9; 8]).unwrap()
@@ -316,6 +320,34 @@ fn the_first_case_that_matches_takes_the_record_and_the_rest_is_set_apart() {
     };
     assert_eq!(text(outcomes.rows[1].key), r#"{"id":"a","quantity":50}"#);
     assert_eq!(text(outcomes.rows[0].body), r#"{"id":"a","quantity":5,"price":1.00,"lines":[]}"#);
+}
+
+#[test]
+fn a_record_that_refers_to_itself_is_passed_on_and_what_is_set_in_it_makes_a_record_of_another_name() {
+    let tree = r#"{"type":"record","name":"Tree","namespace":"t","fields":[{"name":"v","type":"long"},
+        {"name":"kids","type":{"type":"array","items":"Tree"}},{"name":"next","type":["null","Tree"],"default":null}]}"#;
+    let top = r#"{"type":"record","name":"Top","namespace":"t","fields":[{"name":"v","type":"long"},
+        {"name":"kids","type":{"type":"array","items":"Tree"}},{"name":"next","type":["null","Tree"],"default":null}]}"#;
+    let given = r#"{"v":1,"kids":[{"v":2,"kids":[],"next":null}],"next":{"v":3,"kids":[],"next":null}}"#;
+    let body = |enricher: &str, destination: &str| {
+        let route = format!(
+            "[enrichers.up.set]\nv = \"v * 10\"\n[routes.r]\ntopic = \"in\"\nformat = \"json\"\nschema = \"t.Tree\"\ndlq = \"discard\"\n{enricher}\ndestination = {destination}\n"
+        );
+        let mut program = program_of_all(&[("schemas/tree.avsc", tree), ("schemas/top.avsc", top)], &route);
+        let outcomes = process(&mut program, &json(&[given]));
+        let Span::Out { start, end } = outcomes.rows[0].body else { panic!("{:?}", verdicts(&outcomes)) };
+        outcomes.out[start as usize..end as usize].to_vec()
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    assert_eq!(text(body("", r#"{ topic = "out", format = "json" }"#)), given);
+    assert_eq!(text(body("", r#"{ topic = "out", format = "json", schema = "t.Tree" }"#)), given);
+    let up = r#"{ topic = "out", format = "json", schema = "t.Top" }"#;
+    assert_eq!(text(body("enricher = \"up\"", up)), given.replace("\"v\":1", "\"v\":10"));
+    let mut avro = Vec::new();
+    framing::write(9, &mut avro);
+    // v 1, one kid (v 2, no kids, no next), a next (v 3, no kids, no next).
+    avro.extend([2, 2, 4, 0, 0, 0, 2, 6, 0, 0]);
+    assert_eq!(body("", r#"{ topic = "out" }"#), avro);
 }
 
 #[test]
