@@ -26,7 +26,37 @@ impl Checker<'_> {
                 format!("say how many digits to keep: `round({text}, 2)`"),
             ));
         }
+        if let Ty::Decimal { scale, .. } = ty
+            && scale > MAX_PRECISION
+        {
+            return self.too_fine([&a, &b], scale, span);
+        }
         Some(self.operate(op, a, b, ty, span))
+    }
+
+    /// A result with more digits after the point than a decimal has at all.
+    fn too_fine<T>(&mut self, operands: [&Expr; 2], scale: u32, span: Range<usize>) -> Option<T> {
+        // Two factors of so many digits leave twenty before the point.
+        const KEPT: u32 = 9;
+        let mut shorter = Vec::new();
+        for e in operands {
+            if !matches!(e.ty, Ty::Decimal { scale, .. } if scale > KEPT) {
+                continue;
+            }
+            let text = self.text(&e.span);
+            let help = match e.constant() {
+                Some(_) => format!("write `{text}` with fewer digits"),
+                None => format!("write `round({text}, {KEPT})` for `{text}`"),
+            };
+            if !shorter.contains(&help) {
+                shorter.push(help);
+            }
+        }
+        let message = format!(
+            "`{}` needs {scale} digits after the point, and a decimal has {MAX_PRECISION} in all",
+            self.text(&span)
+        );
+        self.fail(problems::lossy(span, message, format!("say how many digits to keep: {}", shorter.join(", "))))
     }
 
     /// The node for operands that have been checked, brought to the result's type where that is a decimal.

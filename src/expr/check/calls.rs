@@ -162,13 +162,15 @@ impl Checker<'_> {
         };
         let e = self.solid(of, Want::Decimal)?;
         if let (Some(Const::Str(text)), None) = (e.constant(), scale) {
-            return match Decimal::parse(text.as_bytes()) {
-                Some(d) => Some(super::decimal_const(d, span)),
-                None => {
-                    let message = format!("'{text}' is not a decimal");
-                    self.fail(problems::problem(e.span, "bad-literal", message, ""))
-                }
+            let parsed = Decimal::parse(text.as_bytes());
+            if let Some(made) = parsed.and_then(|d| super::decimal_const(d, span)) {
+                return Some(made);
+            }
+            let message = match parsed {
+                Some(_) => format!("'{text}' needs more digits than a decimal has ({MAX_PRECISION})"),
+                None => format!("'{text}' is not a decimal"),
             };
+            return self.fail(problems::problem(e.span, "bad-literal", message, ""));
         }
         match (&e.ty, scale) {
             (Ty::Int, None) => Some(self.decimal(e)),

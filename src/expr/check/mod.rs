@@ -167,8 +167,8 @@ impl Checker<'_> {
         if want != Want::Decimal {
             return Some(Expr::new(Ty::Double, span, Kind::Const(Const::Double(value))));
         }
-        match Decimal::parse(text.as_bytes()) {
-            Some(d) => Some(decimal_const(d, span)),
+        match Decimal::parse(text.as_bytes()).and_then(|d| decimal_const(d, span.clone())) {
+            Some(e) => Some(e),
             None => self.fail(problems::mismatch(span, "more digits than a decimal has (38)", "")),
         }
     }
@@ -206,9 +206,11 @@ fn integer(i: i64, span: Range<usize>, want: Want) -> Expr {
     }
 }
 
-fn decimal_const(d: Decimal, span: Range<usize>) -> Expr {
+/// `None` where it has more digits than a decimal.
+fn decimal_const(d: Decimal, span: Range<usize>) -> Option<Expr> {
     let precision = d.precision().max(d.scale);
-    Expr::new(Ty::Decimal { precision, scale: d.scale }, span, Kind::Const(Const::Decimal(d)))
+    let ty = Ty::Decimal { precision, scale: d.scale };
+    (precision <= convert::MAX_PRECISION).then(|| Expr::new(ty, span, Kind::Const(Const::Decimal(d))))
 }
 
 /// Whether an expression is made of literals alone, so that it takes its number type from what is beside it.

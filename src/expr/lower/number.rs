@@ -6,7 +6,7 @@ use super::{
     named,
 };
 use crate::{
-    codec::Decimal,
+    codec::{Decimal, MAX_PRECISION},
     expr::{
         functions::{decimal_of, duration_text, timestamp_text},
         parse::Binary,
@@ -181,6 +181,7 @@ impl Lower<'_, '_> {
 
     fn decimal_arithmetic(&mut self, e: &Expr, op: Binary, a: &Expr, b: &Expr) -> Get<Decimal> {
         let (a, b, text) = (self.decimal(a), self.decimal(b), self.text_of(&e.span));
+        let scale = if let Ty::Decimal { scale, .. } = e.ty { scale } else { 0 };
         let checked: fn(Decimal, Decimal) -> Option<Decimal> = match op {
             Binary::Mul => Decimal::checked_mul,
             Binary::Sub => Decimal::checked_sub,
@@ -188,7 +189,10 @@ impl Lower<'_, '_> {
         };
         Box::new(move |f| {
             let (a, b) = (a(f)?, b(f)?);
-            checked(a, b).ok_or_else(|| overflows(&text, op, a, b))
+            checked(a, b).ok_or_else(|| {
+                let digits = format!("more than {MAX_PRECISION} digits, {scale} of them after the point");
+                fault("overflow", format!("`{text}` overflows: {a} {} {b} has {digits}", op.symbol()))
+            })
         })
     }
 
