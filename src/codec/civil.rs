@@ -4,14 +4,15 @@
 //! of nanoseconds, which are for Avro's types of that unit.
 
 use crate::schema::Unit;
-use jiff::{Timestamp, civil, tz::Offset};
+use jiff::{SignedDuration, Timestamp, civil, tz::Offset};
 use std::io::Write;
 
 const DAY: i64 = 86_400_000_000;
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Microseconds since the epoch of a date and time with its offset: `2024-06-30T20:40:35.123Z`.
 pub fn parse_instant(text: &str) -> Option<i64> {
-    quick_instant(text.as_bytes()).or_else(|| Some(micros(text.parse().ok()?)))
+    quick_instant(text.as_bytes()).or_else(|| Some(micros(text.parse::<Timestamp>().ok()?.as_nanosecond())))
 }
 
 /// Nanoseconds since the epoch, where they fit: years 1677 to 2262.
@@ -26,16 +27,16 @@ pub fn parse_local(text: &str) -> Option<i64> {
 
 /// Nanoseconds since 1970-01-01T00:00:00, where they fit.
 pub fn parse_local_nanos(text: &str) -> Option<i64> {
-    i64::try_from(local(text)?.as_nanosecond()).ok()
+    i64::try_from(local(text)?).ok()
 }
 
-/// As an instant of UTC.
-fn local(text: &str) -> Option<Timestamp> {
+/// Nanoseconds.
+fn local(text: &str) -> Option<i128> {
     let parsed = jiff::fmt::temporal::DateTimeParser::new().parse_pieces(text).ok()?;
     if parsed.offset().is_some() || parsed.time_zone_annotation().is_some() {
         return None;
     }
-    Offset::UTC.to_timestamp(parsed.date().to_datetime(parsed.time()?)).ok()
+    Some(parsed.date().to_datetime(parsed.time()?).duration_since(EPOCH).as_nanos())
 }
 
 /// Days since 1970-01-01 of `2024-06-30`.
@@ -57,28 +58,41 @@ pub fn parse_time(text: &str) -> Option<i64> {
 
 /// Writes an instant; `false`, and nothing written, outside the years -9999 to 9999.
 pub fn write_instant(out: &mut Vec<u8>, n: i64, unit: Unit) -> bool {
-    timestamp(n, unit).is_some_and(|at| write!(out, "{at}").is_ok())
+    counted(n, unit).is_some_and(|at| write!(out, "{at}Z").is_ok())
 }
 
 /// Writes a date and time without offset; `false`, and nothing written, outside the years -9999 to 9999.
 pub fn write_local(out: &mut Vec<u8>, n: i64, unit: Unit) -> bool {
-    timestamp(n, unit).is_some_and(|at| write!(out, "{}", Offset::UTC.to_datetime(at)).is_ok())
+    counted(n, unit).is_some_and(|at| write!(out, "{at}").is_ok())
 }
 
-fn timestamp(n: i64, unit: Unit) -> Option<Timestamp> {
-    match unit {
-        Unit::Millis => Timestamp::from_millisecond(n),
-        Unit::Micros => Timestamp::from_microsecond(n),
-        Unit::Nanos => Timestamp::from_nanosecond(i128::from(n)),
+/// The date and time in UTC of microseconds since the epoch; `None` outside the years -9999 to 9999.
+pub fn utc(micros: i64) -> Option<civil::DateTime> {
+    counted(micros, Unit::Micros)
+}
+
+fn counted(n: i64, unit: Unit) -> Option<civil::DateTime> {
+    let (second, nanos) = match unit {
+        Unit::Millis => (1_000, 1_000_000),
+        Unit::Micros => (1_000_000, 1_000),
+        Unit::Nanos => (1_000_000_000, 1),
+    };
+    date_time(n.div_euclid(second), (n.rem_euclid(second) * nanos) as i32)
+}
+
+/// Of seconds since the epoch.
+fn date_time(seconds: i64, nanos: i32) -> Option<civil::DateTime> {
+    match Timestamp::new(seconds, nanos) {
+        Ok(at) => Some(Offset::UTC.to_datetime(at)),
+        // jiff's instants end a day early, for the sake of offsets; the last day of 9999 is what many write for "for ever".
+        Err(_) => EPOCH.checked_add(SignedDuration::new(seconds, nanos)).ok(),
     }
-    .ok()
 }
 
 /// Writes a date; `false`, and nothing written, outside the years 0 to 9999.
 pub fn write_date(out: &mut Vec<u8>, days: i32) -> bool {
-    let Ok(at) = Timestamp::from_second(i64::from(days) * 86_400) else { return false };
-    let date = Offset::UTC.to_datetime(at).date();
-    date.year() >= 0 && write!(out, "{date}").is_ok()
+    let at = date_time(i64::from(days) * 86_400, 0).map(|at| at.date());
+    at.is_some_and(|date| date.year() >= 0 && write!(out, "{date}").is_ok())
 }
 
 /// Writes a time of day; `false`, and nothing written, for what is none.
@@ -98,8 +112,8 @@ pub fn is_time(micros: i64) -> bool {
 }
 
 /// Digits are cut off, before 1970 too: jiff's own conversion goes towards the epoch.
-fn micros(at: Timestamp) -> i64 {
-    at.as_nanosecond().div_euclid(1000) as i64
+fn micros(nanos: i128) -> i64 {
+    nanos.div_euclid(1000) as i64
 }
 
 /// The common form, `yyyy-mm-ddThh:mm:ss[.digits](Z|±hh:mm)`: a fifth of the general parser's time.
@@ -209,6 +223,27 @@ mod tests {
         assert_eq!(out, b"20:40:35.250000");
     }
 
+    /// What stands for "for ever" in many a database.
+    #[test]
+    fn the_last_day_of_9999_is_a_day_like_any_other() {
+        let text = |write: &dyn Fn(&mut Vec<u8>) -> bool| {
+            let mut out = Vec::new();
+            write(&mut out).then(|| String::from_utf8(out).unwrap())
+        };
+        let seconds = 253_402_300_799;
+        let instant = |n, unit| text(&|o| write_instant(o, n, unit));
+        assert_eq!(instant(seconds * 1000, Unit::Millis).as_deref(), Some("9999-12-31T23:59:59Z"));
+        assert_eq!(instant(seconds * 1_000_000 + 999_999, Unit::Micros).unwrap(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(instant((seconds + 1) * 1000, Unit::Millis), None);
+        let local = seconds * 1_000_000 + 500_000;
+        assert_eq!(text(&|o| write_local(o, local, Unit::Micros)).as_deref(), Some("9999-12-31T23:59:59.5"));
+        assert_eq!(parse_local("9999-12-31T23:59:59.5"), Some(local));
+        assert_eq!(text(&|o| write_date(o, 2_932_896)).as_deref(), Some("9999-12-31"));
+        assert_eq!(text(&|o| write_date(o, 2_932_897)), None);
+        assert_eq!(text(&|o| write_date(o, i32::MAX)), None);
+        assert_eq!(instant(i64::MIN, Unit::Millis), None);
+    }
+
     proptest! {
         #[test]
         fn the_quick_parser_agrees_with_the_general_one(micros in -62_135_596_800_000_000i64..253_402_207_200_000_000) {
@@ -217,7 +252,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back(micros in -377_705_023_201_000_000i64..253_402_207_200_000_000, days in -719_528i32..2_932_896) {
+        fn what_is_written_reads_back(micros in -377_705_023_201_000_000i64..253_402_300_800_000_000, days in -719_528i32..2_932_897) {
             let text = |write: &dyn Fn(&mut Vec<u8>) -> bool| {
                 let mut out = Vec::new();
                 assert!(write(&mut out));

@@ -2,6 +2,7 @@
 
 use super::{Checker, Want};
 use crate::{
+    codec::civil,
     expr::{
         parse::{Ast, Binary, Node},
         problems,
@@ -10,7 +11,7 @@ use crate::{
     },
     schema,
 };
-use jiff::{Timestamp, civil::DateTime};
+use jiff::civil::DateTime;
 use std::ops::Range;
 
 impl Checker<'_> {
@@ -208,7 +209,7 @@ fn encoded(ty: &Ty) -> bool {
 /// How a constant text becomes a timestamp: what it lacks is added, where that can be.
 fn instant(text: &Expr) -> String {
     let Some(Const::Str(text)) = text.constant() else { return String::new() };
-    if text.parse::<Timestamp>().is_ok() {
+    if civil::parse_instant(text).is_some() {
         return format!("convert: `timestamp('{text}')`");
     }
     match text.parse::<DateTime>() {

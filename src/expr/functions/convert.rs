@@ -6,6 +6,7 @@ use crate::{
     expr::value::{Res, Val, fault, whole, wrong},
 };
 use bumpalo::Bump;
+use jiff::civil::DateTime;
 use std::fmt::Write as _;
 
 use P::{Any, Bool, Bytes, Double, Duration, Instant, Int, Local, Text};
@@ -102,8 +103,8 @@ fn string<'r>(arena: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
         Val::Int(n) => write!(made, "{n}"),
         Val::Double(d) => write!(made, "{d}"),
         Val::Decimal(d) => write!(made, "{d}"),
-        Val::Timestamp(t) => write!(made, "{}", timestamp_text(t)),
-        Val::Local(t) => write!(made, "{}", timestamp_text(t).trim_end_matches('Z')),
+        Val::Timestamp(t) => write!(made, "{}Z", date_time(t)?),
+        Val::Local(t) => write!(made, "{}", date_time(t)?),
         Val::Duration(d) => write!(made, "{}", duration_text(d)),
         other => return Err(wrong("a value that has a text", &other)),
     };
@@ -111,9 +112,14 @@ fn string<'r>(arena: &'r Bump, args: &[Val<'r>]) -> Res<Val<'r>> {
     Ok(Val::Str(made.into_bump_str()))
 }
 
-/// RFC 3339 of microseconds since the epoch; the number itself outside the years that it has.
+/// The date and time in UTC of microseconds since the epoch.
+pub(super) fn date_time(micros: i64) -> Res<DateTime> {
+    civil::utc(micros).ok_or_else(|| fault("overflow", format!("{micros} microseconds are past every calendar year")))
+}
+
+/// How a fault shows an instant: RFC 3339, or the microseconds outside the years that it has.
 pub(in crate::expr) fn timestamp_text(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| format!("{micros} µs"), |t| t.to_string())
+    civil::utc(micros).map_or_else(|| format!("{micros} µs"), |at| format!("{at}Z"))
 }
 
 /// As CEL writes a duration: seconds.

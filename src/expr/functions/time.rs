@@ -1,9 +1,9 @@
 //! Parts of instants, local times and durations. Months, days of the week and of the year count from 0, as CEL says.
 
-use super::{P, Signature, on, text::text};
+use super::{P, Signature, convert::date_time, on, text::text};
 use crate::expr::value::{Res, Val, fault, wrong};
 use jiff::{
-    Timestamp,
+    SignedDuration, Timestamp,
     civil::DateTime,
     tz::{Offset, TimeZone},
 };
@@ -42,13 +42,18 @@ pub(super) static TABLE: &[Signature] = parts! {
 
 fn part<'r>(args: &[Val<'r>], part: fn(DateTime) -> i64) -> Res<Val<'r>> {
     let (micros, zone) = match (args[0], args.len()) {
-        (Val::Timestamp(t), 2) => (t, zone(text(args, 1)?)?),
-        (Val::Timestamp(t) | Val::Local(t), _) => (t, TimeZone::UTC),
+        (Val::Timestamp(t), 2) => (t, Some(zone(text(args, 1)?)?)),
+        (Val::Timestamp(t) | Val::Local(t), _) => (t, None),
         (other, _) => return Err(wrong("a timestamp", &other)),
     };
-    let instant = Timestamp::from_microsecond(micros)
-        .map_err(|_| fault("overflow", format!("{micros} microseconds are past every calendar year")))?;
-    Ok(Val::Int(part(instant.to_zoned(zone).datetime())))
+    let utc = date_time(micros)?;
+    let Some(zone) = zone else { return Ok(Val::Int(part(utc))) };
+    // The first and the last day have the offset of the instants next to them.
+    let nearest = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    let offset = zone.to_offset(Timestamp::from_microsecond(micros).unwrap_or(nearest));
+    let there = utc.checked_add(SignedDuration::from_secs(offset.seconds().into()));
+    let there = there.map_err(|_| fault("overflow", format!("{utc}Z is past every calendar year in that zone")))?;
+    Ok(Val::Int(part(there)))
 }
 
 /// A zone by its name, or CEL's fixed offset: `+02:00`.
