@@ -187,6 +187,21 @@ mod tests {
                 r#"NAME_MISMATCH a: the fixed `shop.F` is not `shop.G`: if it is meant to be, give `shop.G` the "aliases": ["shop.F"]"#,
             ),
             (decimal(2), decimal(4), "TYPE_MISMATCH a: decimal(9, 2) would be taken for decimal(9, 4)"),
+            (
+                r#"{"name":"a","type":"string"}"#.to_owned(),
+                decimal(3),
+                "TYPE_MISMATCH a: expected decimal(9, 3), the writer has string",
+            ),
+            (
+                decimal(3),
+                r#"{"name":"a","type":"string"}"#.to_owned(),
+                "TYPE_MISMATCH a: expected string, the writer has decimal(9, 3)",
+            ),
+            (
+                r#"{"name":"a","type":"string"}"#.to_owned(),
+                decimal(3).replace(r#""type":{"#, r#""type":["null",{"#).replace("}}", "}]}"),
+                "MISSING_UNION_BRANCH a: no branch of the union [null, bytes] takes string",
+            ),
             (unit("millis"), unit("micros"), "TYPE_MISMATCH a: timestamp-millis would be taken for timestamp-micros"),
         ] {
             let (old, new) = (record(&old), record(&new));
