@@ -105,3 +105,33 @@ fn a_busy_port_is_named() {
     assert!(finished.stderr.contains(&address.to_string()), "{}", finished.stderr);
     assert!(finished.stderr.contains("[http] listen"), "{}", finished.stderr);
 }
+
+/// The check and the start of a route look at the same schemas; a record of its own type was once refused by the start.
+#[test]
+fn a_record_that_refers_to_itself_goes_on_as_it_came() {
+    let schema = r#"{"type":"record","name":"Tree","namespace":"self","fields":[{"name":"v","type":"int"},
+        {"name":"valid_to","type":{"type":"long","logicalType":"timestamp-millis"}},
+        {"name":"kids","type":{"type":"array","items":"Tree"}},{"name":"next","type":["null","Tree"],"default":null}]}"#;
+    let app = unique("tree");
+    let [input, json, avro] = ["in", "json", "avro"].map(|t| format!("{app}_{t}"));
+    for topic in [&input, &json, &avro] {
+        create_topic(topic, 1, &[]);
+    }
+    let registry = Registry::start();
+    let leaf = |v: u8| format!(r#"{{"v":{v},"valid_to":"2024-06-30T12:00:00Z","kids":[],"next":null}}"#);
+    let given = format!(r#"{{"v":1,"valid_to":"9999-12-31T23:59:59Z","kids":[{}],"next":{}}}"#, leaf(2), leaf(3));
+    produce(&input, [message("k", given.clone())]);
+    let project = Project::new(&format!(
+        "{}{}[routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"self.Tree\"\ndlq = \"stop\"\n\
+         destinations = [{{ topic = \"{json}\", format = \"json\" }}, {{ topic = \"{avro}\" }}]\n",
+        head(&app),
+        registry.table()
+    ))
+    .file("schemas/tree.avsc", schema);
+    project.run(&["apply", "--yes"]).ok();
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(read_topic(&json)[0].value.as_deref(), Some(given.as_bytes()));
+    // Behind the schema's id: v is 1, and in the end v is 3, the time, no kids, no next.
+    let body = read_topic(&avro)[0].value.clone().unwrap()[5..].to_vec();
+    assert!(body[0] == 2 && body.ends_with(&[0, 0]) && body.len() == 29, "{body:?}");
+}
