@@ -159,7 +159,10 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
     };
     let text = tokens.text(token);
     if let Some(word) = error.msg.strip_prefix("reserved identifier: ") {
-        let help = format!("a field of this name is `this['{word}']`");
+        let help = match word {
+            "if" => "a choice is `condition ? this : that`".to_owned(),
+            _ => format!("a field of this name is `this['{word}']`"),
+        };
         return problems::syntax(token.span.clone(), format!("`{word}` is a word that CEL reserves"), &help);
     }
     if let Some(rest) = error.msg.strip_prefix("invalid ") {
@@ -173,7 +176,8 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
         "not" | "NOT" => "write `!`",
         "&" => "write `&&`",
         "|" => "write `||`",
-        "<>" => "write `!=`",
+        "<" | "<>" if source[token.span.start..].starts_with("<>") => "write `!=`",
+        "$" => "environment variables are not filled in here: an expression stands as it is written",
         "'" | "\"" => "the string is not closed",
         _ => "",
     };

@@ -204,7 +204,7 @@ fn quoted(source: &[u8], at: usize, raw: bool) -> usize {
 
 fn operator(source: &[u8], at: usize) -> usize {
     let two = source.get(at..at + 2).unwrap_or_default();
-    if matches!(two, b"==" | b"!=" | b"<=" | b">=" | b"&&" | b"||") {
+    if matches!(two, b"==" | b"!=" | b"<=" | b">=" | b"&&" | b"||" | b"<>") {
         return at + 2;
     }
     // A character outside ASCII is one token, so that every range ends between characters.

@@ -4,6 +4,7 @@ use super::{
     admin::{self, Request, Strings},
     client::{Client, millis},
     fault::{Fault, check},
+    list::List,
     mock,
     settings::Settings,
 };
@@ -44,6 +45,9 @@ pub enum At {
     /// The first record at or after this time (milliseconds since the epoch); the end where there is none.
     Time(i64),
 }
+
+/// ListOffsets' name for the end, as for one kind of time.
+const LATEST: i64 = -1;
 
 impl Connection {
     /// # Errors
@@ -89,7 +93,6 @@ impl<'c> Cluster<'c> {
     /// # Errors
     /// The broker's; an unknown partition is [`super::Kind::Refused`].
     pub fn offsets(&self, partitions: &[Partition], at: At) -> Result<Positions, Fault> {
-        const LATEST: i64 = -1;
         let time = match at {
             At::Earliest => -2,
             At::Latest => LATEST,
@@ -99,6 +102,35 @@ impl<'c> Cluster<'c> {
         let none: Vec<_> = found.iter().filter(|(_, offset)| **offset < 0).map(|(p, _)| p.clone()).collect();
         if !none.is_empty() {
             found.extend(self.client.offsets(&none, LATEST, self.wait)?);
+        }
+        Ok(found)
+    }
+
+    /// Where these partitions end for a consumer of all records: behind those of transactions that are still open.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub fn high_watermarks(&self, partitions: &[Partition]) -> Result<Positions, Fault> {
+        let what = "cannot look offsets up";
+        let list = List::at(partitions, LATEST);
+        let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, self.wait);
+        // SAFETY: the list lives through the call, which copies it. Admin requests read what is uncommitted too.
+        let answer = unsafe {
+            rd::rd_kafka_ListOffsets(self.client.ptr(), list.ptr(), request.options(), request.queue());
+            request.answer(what)
+        };
+        let answer = self.client.answered(answer)?;
+        let mut found = Positions::new();
+        // SAFETY: the event is a ListOffsets result; everything read from it lives as long as the event.
+        unsafe {
+            let mut count = 0;
+            let result = rd::rd_kafka_event_ListOffsets_result(answer.ptr());
+            for info in admin::slice(rd::rd_kafka_ListOffsets_result_infos(result, &mut count), count) {
+                let at = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
+                check(at.err, what)?;
+                let topic = CStr::from_ptr(at.topic).to_string_lossy();
+                found.insert(Partition::new(&topic, at.partition), at.offset);
+            }
         }
         Ok(found)
     }

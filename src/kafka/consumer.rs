@@ -108,7 +108,7 @@ impl Consumer {
                 let fault = event.fault("the consumer group's client")?;
                 self.client.watch().trouble(&fault);
                 // Unreachable brokers are librdkafka's to reach again; `trouble` has them meanwhile.
-                (!fault.is_retriable()).then_some(Event::Trouble(fault))
+                (!fault.is_retriable() || fault.refuses_member()).then_some(Event::Trouble(fault))
             }
             // Every partition's queue leads to `data` before it fetches: a record here would be skipped unseen.
             rd::RD_KAFKA_EVENT_FETCH => Some(Event::Trouble(Fault::new(

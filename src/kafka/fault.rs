@@ -52,6 +52,18 @@ impl Fault {
         is_authorization(self.code)
     }
 
+    /// Whether the group does not take this member: it asks on and on, and only a person can change the answer.
+    pub(super) fn refuses_member(&self) -> bool {
+        use Code as C;
+        matches!(
+            self.code,
+            C::GroupAuthorizationFailed
+                | C::InvalidSessionTimeout
+                | C::InconsistentGroupProtocol
+                | C::GroupMaxSizeReached
+        )
+    }
+
     /// Whether waiting alone may mend it: an unreachable broker, a moving leader, a timeout.
     pub fn is_retriable(&self) -> bool {
         self.kind == Kind::Retriable
@@ -180,6 +192,14 @@ impl From<Fault> for Setback {
             code if is_authorization(code) => "check the credentials in [kafka.properties] and the principal's ACLs",
             Code::UnknownTopic | Code::UnknownTopicOrPartition => {
                 "make the topic (`pointsman apply` makes those listed under [topics]), or correct its name"
+            }
+            Code::InvalidSessionTimeout => {
+                "set `session.timeout.ms` of [kafka] consumer within the brokers' group.min.session.timeout.ms and \
+                 group.max.session.timeout.ms"
+            }
+            Code::InconsistentGroupProtocol => {
+                "a member of this group has another partition.assignment.strategy: give the route a `group` of its own, or \
+                 set the same one under [kafka] consumer"
             }
             _ if fault.is_unreachable() => reach(&fault.message),
             _ => "",

@@ -43,8 +43,8 @@ impl Catalog {
     pub fn load(dir: &Path) -> (Catalog, Vec<FileProblem>) {
         let mut paths = Vec::new();
         let mut problems = Vec::new();
-        if let Err(error) = find(dir, &mut BTreeSet::new(), &mut paths) {
-            problems.push(unreadable(dir, &error, "this folder should hold the schemas, one .avsc file each"));
+        if let Err((folder, error)) = find(dir, &mut BTreeSet::new(), &mut paths) {
+            problems.push(unreadable(&folder, &error, "this folder should hold schemas, one .avsc file each"));
         }
         paths.sort();
         let mut files = Vec::new();
@@ -116,13 +116,19 @@ fn take(reader: &mut Reader<'_>, linked: &Linked, id: NodeId) -> Option<Arc<Sche
     None
 }
 
-/// Each folder once: a link may lead back up.
-fn find(dir: &Path, known: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !known.insert(fs::canonicalize(dir)?) {
+/// Each folder once: a link may lead back up. Hidden names are not the team's: editors' locks and copies, and the folders
+/// that Kubernetes keeps behind the links of a mounted ConfigMap. An error comes with its folder.
+fn find(dir: &Path, known: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let here = |error| (dir.to_owned(), error);
+    if !known.insert(fs::canonicalize(dir).map_err(here)?) {
         return Ok(());
     }
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+    for entry in fs::read_dir(dir).map_err(here)? {
+        let entry = entry.map_err(here)?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         if path.is_dir() {
             find(&path, known, paths)?;
         } else if path.extension().is_some_and(|e| e == "avsc") {
@@ -170,6 +176,22 @@ mod tests {
         assert_eq!(Schema::parse(&a.to_json()).unwrap().to_json(), a.to_json(), "each is self-contained");
         assert!(a.to_json().contains(r#""symbols":["X"]"#));
         assert_eq!(catalog.source("other.C").unwrap().0, Path::new("c.avsc"));
+    }
+
+    /// As Kubernetes mounts a ConfigMap; beside it what editors leave.
+    #[cfg(unix)]
+    #[test]
+    fn hidden_files_and_folders_are_passed_over() {
+        let dir = std::env::temp_dir().join(format!("pointsman-hidden-{}", std::process::id()));
+        fs::create_dir_all(dir.join("..2026_1")).unwrap();
+        fs::write(dir.join("..2026_1/F.avsc"), r#"{"type":"fixed","name":"F","size":1}"#).unwrap();
+        std::os::unix::fs::symlink("..2026_1", dir.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/F.avsc", dir.join("F.avsc")).unwrap();
+        std::os::unix::fs::symlink("nobody@nowhere", dir.join(".#F.avsc")).unwrap();
+        let (catalog, problems) = Catalog::load(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(catalog.names().collect::<Vec<_>>(), ["F"]);
     }
 
     #[test]

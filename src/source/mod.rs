@@ -180,8 +180,13 @@ impl Source {
         let cluster = self.consumer.cluster(DEADLINE);
         let (begins, ends) = (cluster.offsets(&partitions, At::Earliest)?, cluster.offsets(&partitions, At::Latest)?);
         let (mut sought, mut passed_over) = (positions.clone(), Positions::new());
+        // A position may stand behind a transaction that is open: another consumer, which reads all, may have left it there.
+        let beyond = positions.iter().filter(|(p, next)| ends.get(*p).is_some_and(|end| *next > end));
+        let beyond: Vec<Partition> = beyond.map(|(p, _)| p.clone()).collect();
+        let all = if beyond.is_empty() { Positions::new() } else { cluster.high_watermarks(&beyond)? };
         for (partition, next) in &mut sought {
-            let (Some(low), Some(high)) = (begins.get(partition), ends.get(partition)) else { continue };
+            let end = all.get(partition).or_else(|| ends.get(partition));
+            let (Some(low), Some(high)) = (begins.get(partition), end) else { continue };
             if *next < *low || *next > *high {
                 *next = self.position_lost(partition, *next, *low, *high)?;
                 passed_over.insert(partition.clone(), *next);

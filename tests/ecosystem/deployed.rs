@@ -127,11 +127,25 @@ fn the_readmes_command_brings_a_whole_project_into_the_pod() {
     for item in volume["configMap"]["items"].as_array().unwrap() {
         let file = folder.join(item["path"].as_str().unwrap());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, data[item["key"].as_str().unwrap()].as_str().unwrap()).unwrap();
+        let text = data[item["key"].as_str().unwrap()].as_str().unwrap();
+        // Byte for byte: a migration's checksum is of its bytes.
+        assert_eq!(text, fs::read_to_string(root().join(item["path"].as_str().unwrap())).unwrap());
+        fs::write(file, text).unwrap();
     }
     let said = run(Command::new(env!("CARGO_BIN_EXE_pointsman")).arg("check").current_dir(&folder));
     let shipped = run(Command::new(env!("CARGO_BIN_EXE_pointsman")).arg("check").current_dir(root()));
     assert_eq!(said, shipped);
+}
+
+#[test]
+fn the_chart_brings_files_byte_for_byte() {
+    let text = "    indented\nCREATE TABLE c (x int);\r\n\r\n\n -- {{ not }} a \"template\"";
+    let file = scratch("helm-bytes").join("0001_c.sql");
+    fs::write(&file, text).unwrap();
+    let setting = format!("project.files.migrations/0001_c\\.sql={}", file.display());
+    let (path, _) = rendered("bytes", &["--set-file", &setting]);
+    let data = of(&manifests(&path), "ConfigMap")["data"].clone();
+    assert!(data.as_object().unwrap().values().any(|v| v == text), "{data}");
 }
 
 /// README.md's formula, on the shipped project.

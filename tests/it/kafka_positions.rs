@@ -106,6 +106,40 @@ fn caught_up_is_past_control_records_and_aborted_ones() {
     source.close();
 }
 
+/// A consumer that reads what is uncommitted too has left its group there.
+#[test]
+fn a_position_behind_an_open_transaction_is_not_lost() {
+    let topic = unique("behind");
+    create_topic(&topic, 1, &[]);
+    let mut producer = Producer::transactional(&settings("range"), &unique("id"), Reports::All).unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin().unwrap();
+    send(&mut producer, &record(&topic, b"open"));
+    send(&mut producer, &record(&topic, b"open too"));
+    producer.flush(PATIENCE, |_, _| {}).unwrap();
+    let route = route(&topic, OnPositionLost::Stop);
+    let (mut source, partitions) = open("cooperative-sticky", &route);
+    let at = |offset| Positions::from([(partitions[0].clone(), offset)]);
+    let setback = source.flow(&at(3)).unwrap_err();
+    assert!(setback.message.contains("position is 3, and the topic holds 0 to 2"), "{setback}");
+    source.flow(&at(2)).unwrap();
+    producer.commit(PATIENCE).unwrap();
+    producer.begin().unwrap();
+    send(&mut producer, &record(&topic, b"after"));
+    producer.commit(PATIENCE).unwrap();
+    source.flow(&at(2)).unwrap();
+    let begun = Instant::now();
+    let read = loop {
+        assert!(begun.elapsed() < PATIENCE, "nothing is read");
+        match source.batch(100, usize::MAX, Duration::from_millis(50)) {
+            Some(batch) if !batch.records.is_empty() => break batch.records.get(0).offset,
+            _ => {}
+        }
+    };
+    assert_eq!(read, 3);
+    source.close();
+}
+
 #[test]
 fn a_group_without_positions_starts_where_its_route_says() {
     let topic = unique("start");

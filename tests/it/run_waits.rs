@@ -72,6 +72,20 @@ fn a_broker_that_is_down_at_the_start_is_named_with_the_time_and_the_last_setbac
     waiting.run.wait().ok();
 }
 
+/// The member asks on and on; nothing would be read, and nothing said.
+#[test]
+fn a_group_that_does_not_take_the_member_is_told() {
+    let property = "[kafka.consumer]\n\"session.timeout.ms\" = \"900\"\n\"heartbeat.interval.ms\" = \"300\"";
+    let destination = "{ topic = \"{app}_out\", format = \"json\" }";
+    let mut waiting = Waiting::start(&["run"], &bootstrap_servers(), property, destination);
+    wait_until("the refusal is told", PATIENCE, || {
+        assert!(waiting.run.runs(), "{}", waiting.run.stderr());
+        waiting.run.stderr().contains("within the brokers' group.min.session.timeout.ms")
+    });
+    waiting.run.signal("TERM");
+    waiting.run.wait().ok();
+}
+
 #[test]
 fn a_registry_or_database_that_is_down_at_the_start_is_named() {
     let down = closed_port();
