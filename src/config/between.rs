@@ -110,20 +110,19 @@ pub(super) fn check_loops(
     written
 }
 
-/// Two routes of one group would share the partitions of a topic that both are to read whole.
+/// Two routes of one group would share the partitions of a topic that both are to read whole; of different topics, they
+/// would take each other's members and transactions for older ones of their own.
 pub(super) fn check_groups(cx: &Context<'_>, routes: &[(Route, Place, Vec<Write>)]) {
     for (i, (route, place, _)) in routes.iter().enumerate() {
-        for (other, first, _) in &routes[..i] {
+        for (other, first, _) in routes[..i].iter().filter(|(other, ..)| other.group == route.group) {
             let shared = route.topics.iter().find(|t| other.topics.contains(t));
-            if let (Some(topic), true) = (shared, route.group == other.group) {
-                let message = format!(
-                    "routes `{}` and `{}` read `{topic}` as one group `{}`",
-                    other.name, route.name, route.group
-                );
-                cx.report(Problem::error("shared-group", *place, message).also(*first, "the other route").help(
-                    "each would see only some of the records: give one of them another `group`, or leave it out",
-                ));
-            }
+            let (reading, each) = match shared {
+                Some(topic) => (format!("read `{topic}` as"), "would see only some of the records"),
+                None => ("are".to_owned(), "would fence the other again and again"),
+            };
+            let message = format!("routes `{}` and `{}` {reading} one group `{}`", other.name, route.name, route.group);
+            let help = format!("each {each}: give one of them another `group`, or leave it out");
+            cx.report(Problem::error("shared-group", *place, message).also(*first, "the other route").help(help));
         }
     }
 }
