@@ -176,7 +176,7 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
         "not" | "NOT" => "write `!`",
         "&" => "write `&&`",
         "|" => "write `||`",
-        "<" | "<>" if source[token.span.start..].starts_with("<>") => "write `!=`",
+        "<>" => "write `!=`",
         "$" => "environment variables are not filled in here: an expression stands as it is written",
         "'" | "\"" => "the string is not closed",
         _ => "",
