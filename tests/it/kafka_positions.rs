@@ -143,7 +143,8 @@ fn a_position_behind_an_open_transaction_is_not_lost() {
 #[test]
 fn a_group_without_positions_starts_where_its_route_says() {
     let topic = unique("start");
-    create_topic(&topic, 1, &[]);
+    // Records of 1970: retention would take them.
+    create_topic(&topic, 1, &[("retention.ms", "-1")]);
     produce(&topic, (1..=5).map(|i| crate::harness::Message { timestamp: Some(i * 1000), ..message("k", "v") }));
     let other = route(&topic, OnPositionLost::Stop);
     let (mut source, partitions) = open("consumer", &other);
