@@ -18,7 +18,7 @@ use std::{
     mem::ManuallyDrop,
     ptr::NonNull,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A librdkafka handle.
@@ -68,19 +68,20 @@ impl Client {
 
     /// The cluster's id; `None` for clusters older than 0.10.1.
     pub fn cluster_id(&self, wait: Duration) -> Result<Option<String>, Fault> {
-        let begun = Instant::now();
         // SAFETY: the client is live; the string returned is ours, freed by the allocator librdkafka names.
-        unsafe {
-            let id = rd::rd_kafka_clusterid(self.ptr(), millis(wait));
-            if id.is_null() {
-                // Null says "not yet known" and "has none" alike: a broker that answers settles which.
-                self.partition_counts(wait.saturating_sub(begun.elapsed()).max(Duration::from_secs(1)))?;
-                return Ok(None);
-            }
-            let copy = CStr::from_ptr(id).to_string_lossy().into_owned();
-            rd::rd_kafka_mem_free(self.ptr(), id.cast::<c_void>());
-            Ok(Some(copy))
+        let known = || unsafe {
+            let id = NonNull::new(rd::rd_kafka_clusterid(self.ptr(), 0))?;
+            let copy = CStr::from_ptr(id.as_ptr()).to_string_lossy().into_owned();
+            rd::rd_kafka_mem_free(self.ptr(), id.as_ptr().cast::<c_void>());
+            Some(copy)
+        };
+        if let Some(id) = known() {
+            return Ok(Some(id));
         }
+        // Given time, it would wait for some broker's state to change, up to a second too long: metadata bring the id. Null
+        // says "not yet known" and "has none" alike; a broker that answers settles which.
+        self.partition_counts(wait)?;
+        Ok(known())
     }
 
     /// Every topic of the cluster, with its number of partitions.
