@@ -127,23 +127,28 @@ impl Producer {
         let headers = Headers::new(record.headers);
         type U = rd::rd_kafka_vu_s__bindgen_ty_1;
         let argument = |vtype, u| rd::rd_kafka_vu_t { vtype, u };
+        // librdkafka goes through them one by one: those that most records do not need stand last, and are left off.
         let arguments = [
             argument(T::RD_KAFKA_VTYPE_RKT, U { rkt: topic.as_ptr() }),
-            argument(T::RD_KAFKA_VTYPE_PARTITION, U { i32_: record.partition.unwrap_or(ANY) }),
             argument(T::RD_KAFKA_VTYPE_MSGFLAGS, U { i: rd::RD_KAFKA_MSG_F_COPY }),
             argument(T::RD_KAFKA_VTYPE_OPAQUE, U { ptr: record.tag as *mut c_void }),
-            argument(T::RD_KAFKA_VTYPE_KEY, U { mem: memory(record.key) }),
             argument(T::RD_KAFKA_VTYPE_VALUE, U { mem: memory(record.value) }),
             argument(T::RD_KAFKA_VTYPE_TIMESTAMP, U { i64_: record.timestamp.unwrap_or(NOW) }),
+            argument(T::RD_KAFKA_VTYPE_KEY, U { mem: memory(record.key) }),
+            argument(T::RD_KAFKA_VTYPE_PARTITION, U { i32_: record.partition.unwrap_or(ANY) }),
             argument(
                 T::RD_KAFKA_VTYPE_HEADERS,
                 U { headers: headers.as_ref().map_or(std::ptr::null_mut(), |h| h.0.as_ptr()) },
             ),
         ];
-        // SAFETY: each argument has the union's field of its type. Key and value are copied. Headers, null for none, are
+        let needed = match (&headers, record.partition) {
+            (Some(_), _) => arguments.len(),
+            (None, Some(_)) => arguments.len() - 1,
+            (None, None) => arguments.len() - 2,
+        };
+        // SAFETY: each argument has the union's field of its type, and there are no fewer than `needed`. Key and value are copied. Headers, null for none, are
         // taken over when the call succeeds, and only then; the error object returned is ours.
-        let taken =
-            unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), arguments.len()), "") };
+        let taken = unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), needed), "") };
         match taken {
             Ok(()) => {
                 std::mem::forget(headers);

@@ -48,6 +48,8 @@ pub enum Input {
     Lost(Vec<Partition>),
     /// A batch was handed to the deliverer.
     Offered,
+    /// Nothing is left to read: what has been offered need not wait for its commit.
+    Exhausted,
     Claimed(Positions),
     /// Everything that had been offered before this commit was ordered.
     Committed,
@@ -149,6 +151,8 @@ impl Flow {
                 self.uncommitted.get_or_insert(now);
                 Vec::new()
             }
+            Input::Exhausted if self.state == State::Flowing && self.committing == 0 => self.commit(),
+            Input::Exhausted => Vec::new(),
             Input::Claimed(positions) => self.on_claimed(positions, now),
             Input::Committed => self.on_committed(now),
             Input::Failed(setback) => self.on_failed(setback, now, jitter),

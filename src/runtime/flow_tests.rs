@@ -265,3 +265,15 @@ fn failures_that_records_could_flow_between_are_no_row_of_failures() {
     flow.on(down(), now, 0.5);
     assert!(matches!(flow.state(), State::Standing(_)), "{:?}", flow.state());
 }
+
+#[test]
+fn what_is_the_last_does_not_wait_for_its_commit() {
+    let now = Instant::now();
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.5);
+    flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.5);
+    flow.on(Input::Offered, now, 0.5);
+    assert_eq!(flow.on(Input::Exhausted, now, 0.5), [Action::Commit]);
+    flow.on(Input::Offered, now, 0.5);
+    assert_eq!(flow.on(Input::Exhausted, now, 0.5), [], "one commit at a time");
+}

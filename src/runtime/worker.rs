@@ -133,6 +133,9 @@ impl Worker {
         match self.flow.state() {
             State::Standing(_) => self.input(Input::Stop),
             State::Flowing => {
+                if self.all_offered() {
+                    self.input(Input::Exhausted);
+                }
                 let due = self.hand.compare_at.is_none_or(|at| at <= Instant::now());
                 if self.idle() && due && !self.hand.comparing && !self.source.joining() {
                     self.hand.comparing = true;
@@ -145,8 +148,11 @@ impl Worker {
 
     /// Whether nothing is under way, and everything that was there at the claim is read.
     fn idle(&self) -> bool {
-        let hand = &self.hand;
-        self.flow.settled() && hand.held.is_none() && hand.ready.is_none() && self.source.caught_up()
+        self.flow.settled() && self.all_offered()
+    }
+
+    fn all_offered(&self) -> bool {
+        self.hand.held.is_none() && self.hand.ready.is_none() && self.source.caught_up()
     }
 
     /// What was thrown away counts as held until it is read again. Where nothing is left to read, it has been committed
@@ -320,6 +326,8 @@ impl Worker {
         self.hand.committed.extend(committed.positions.clone());
         self.tell_lag(|p| self.source.end(p));
         self.tell_held();
+        // This may have been the last.
+        self.hand.compare_at = None;
         self.input(Input::Committed);
     }
 
