@@ -225,14 +225,7 @@ impl Producer {
     /// # Errors
     /// No broker answers.
     pub fn renew(&self, wait: Duration) -> Result<(), Fault> {
-        let mut metadata = std::ptr::null();
-        // SAFETY: the client is live; on success the metadata is ours to free. No topic at all stands for those it knows.
-        let code =
-            unsafe { rd::rd_kafka_metadata(self.client.ptr(), 0, std::ptr::null_mut(), &mut metadata, millis(wait)) };
-        self.client.answered(check(code, "cannot ask for the topics that are written to"))?;
-        // SAFETY: as above.
-        unsafe { rd::rd_kafka_metadata_destroy(metadata) };
-        Ok(())
+        self.client.refresh(wait)
     }
 
     /// Waits up to `wait` for reports, and hands on every one that is there: the record's tag, and whether the brokers
