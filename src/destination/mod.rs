@@ -124,6 +124,30 @@ fn stands_made_anew(partition: &Partition, group: &str) -> Setback {
     )
 }
 
+/// The alarm: the group had a position in this partition. `mends`: what also does, beside going on at the first record.
+fn position_lost(cause: Cause, partition: &Partition, group: &str, mends: &str) -> Setback {
+    Setback::stand(
+        cause,
+        format!("group {group} has lost its position in {partition}: it is not stored any more"),
+        format!("set on_position_lost = \"earliest\" to begin at the partition's first record, or {mends}"),
+    )
+}
+
+/// Says where partitions begin that have no position: the group is new to them, or all of its positions are forgotten.
+fn tell_new<'p>(route: &str, group: &str, begins: impl Iterator<Item = (&'p Partition, &'p i64)>) {
+    let list: Vec<String> = begins.map(|(p, at)| format!("{p} at {at}")).collect();
+    if list.is_empty() {
+        return;
+    }
+    tracing::info!(
+        route,
+        group,
+        count = list.len(),
+        partitions = list.join(", "),
+        "no position is stored: partitions begin anew, as the route's start says"
+    );
+}
+
 /// What the breaker said before this process began, and still holds.
 fn still_tripped(partition: &Partition, group: &str) -> Setback {
     Setback::stand(

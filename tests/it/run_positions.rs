@@ -228,6 +228,25 @@ fn a_lost_position_of_a_partition_that_came_later_is_an_alarm() {
     assert_eq!(read_topic(&format!("{app}_out")).len(), 5);
 }
 
+#[test]
+fn positions_that_are_dropped_under_a_running_table_route_stand_it_with_an_alarm() {
+    let both = Both::new("dropped");
+    create_topic(&both.input, 2, &[]);
+    both.send(0, 0..3);
+    let project = both.project("");
+    let mut run = project.spawn(&["run", "--only", "rows"]);
+    wait_until("it delivers", PATIENCE, || both.database.count("events") == 3);
+    assert!(begins_anew(&run.stderr()), "{}", run.stderr());
+    both.database.execute("DROP TABLE pointsman_positions");
+    both.send(0, 3..4);
+    wait_until("the route stands", PATIENCE, || !run.runs());
+    let finished = run.wait();
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    let alarm = format!("group {}.rows has lost its position in {}/0", both.app, both.input);
+    assert!(finished.stderr.contains(&alarm), "{}", finished.stderr);
+    assert_eq!(both.database.count("events"), 3, "nothing comes again without a word");
+}
+
 /// Retention has taken all that was to be read.
 #[test]
 fn a_gap_up_to_the_end_is_passed_over_once() {

@@ -5,7 +5,10 @@ use crate::table_support::{
 };
 use pointsman::{
     config::{Dlq, OnConflict, OnPositionLost, TableDestination},
-    destination::{Destination, Ticket, table::Tables},
+    destination::{
+        Begin, Destination, Ticket,
+        table::{RouteContext, Tables},
+    },
     failure::{Cause, Failure, Remedy, Stage},
     record::{OwnedRecord, Positions, Record, Records},
     route::{Target, Verdict},
@@ -34,6 +37,7 @@ on_both! {
     names_with_quotes_and_spaces_work
     a_topic_that_was_made_again_stops_its_route
     a_topic_that_was_made_again_begins_once
+    a_position_that_was_deleted_under_a_running_route_is_an_alarm
     letters_are_taken_by_so_many_bytes_at_a_time
     nothing_moves_but_a_gap
     rows_whose_keys_stand_are_replaced_among_new_ones
@@ -300,6 +304,46 @@ fn a_topic_that_was_made_again_begins_once(db: Db) {
     assert_eq!(claimed.unwrap(), Positions::from([(t(0), 1), (t(1), 0)]));
     let sql = "SELECT CAST(next_offset AS TEXT) FROM pointsman_positions WHERE \"partition\" = 0";
     assert_eq!(db.texts(sql), ["1"]);
+}
+
+/// What a worker has held was stored: where it is not there any more, the route does not begin anew without a word.
+fn a_position_that_was_deleted_under_a_running_route_is_an_alarm(db: Db) {
+    make_orders(&db);
+    let targets = targets([orders()]);
+    for (i, deletion) in (0..).zip(["DROP TABLE pointsman_positions", "DELETE FROM pointsman_positions"]) {
+        for policy in [OnPositionLost::Stop, OnPositionLost::Earliest] {
+            db.execute("DROP TABLE IF EXISTS pointsman_positions; DELETE FROM orders");
+            let context = RouteContext { on_position_lost: policy, ..route() };
+            let mut tables = open(&db.config, context, &targets).unwrap();
+            let begin = |tables: &mut Tables| {
+                tables.claim(&[t(0)], &topics("topic-id"), &mut |new, why| {
+                    let at = if why == Begin::NewPartitions { 0 } else { 40 };
+                    Ok(new.iter().map(|p| (p.clone(), at)).collect())
+                })
+            };
+            assert_eq!(begin(&mut tables).unwrap(), Positions::from([(t(0), 40)]));
+            Batch::default().at(41).row(0, &[V::Int(i), text("one")]).deliver(&mut tables, &targets).unwrap();
+            db.execute(deletion);
+            let row = &[V::Int(i), text("two")];
+            let refused = Batch::default().at(42).row(0, row).deliver(&mut tables, &targets).unwrap_err();
+            assert_eq!(refused.remedy, Remedy::Retry, "{deletion}: {refused}");
+            tables.abort().unwrap();
+            if policy == OnPositionLost::Earliest {
+                assert_eq!(begin(&mut tables).unwrap(), Positions::from([(t(0), 0)]), "{deletion}");
+                continue;
+            }
+            for _ in 0..2 {
+                let alarm = begin(&mut tables).unwrap_err();
+                assert_eq!(alarm.remedy, Remedy::Stand, "{deletion}: {alarm}");
+                assert!(
+                    alarm.message.contains("group shop.orders has lost its position in t/0"),
+                    "{deletion}: {alarm}"
+                );
+                assert!(alarm.help.contains("on_position_lost"), "{deletion}: {alarm}");
+            }
+            assert_eq!(db.count("pointsman_positions"), 0, "{deletion}");
+        }
+    }
 }
 
 fn letters_are_taken_by_so_many_bytes_at_a_time(db: Db) {

@@ -33,7 +33,9 @@ pub use outbox::{Bound, Taken};
 pub use relay::{Outfit, Relayed};
 pub use shape::Shape;
 
-use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped};
+use super::{
+    Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped, tell_new,
+};
 use crate::{
     config::{Database, Dlq, OnPositionLost},
     failure::{Cause, Setback},
@@ -43,7 +45,7 @@ use crate::{
 use letters::Letters;
 use link::Link;
 use pending::Pending;
-use positions::{Held, Owner, Stored};
+use positions::{Held, Owner, Starts};
 use refusals::{Class, Refusal};
 use rounds::{Endings, Rounds, Waits};
 use std::{
@@ -91,6 +93,7 @@ pub struct Tables {
     /// The database, for messages.
     place: String,
     link: Option<Link>,
+    /// What this worker holds, or has held: each had a position.
     held: BTreeMap<Partition, Held>,
     transaction: Transaction,
     waits: Waits,
@@ -292,13 +295,24 @@ impl Tables {
             return Err(still_tripped(partition, &self.route.group));
         }
         let missing = partitions.iter().filter(|p| !stored.contains_key(p)).cloned();
-        let starts = starts(missing, &stored, topics, start)?;
+        let (lost, missing): (Vec<_>, Vec<_>) = missing.partition(|p| self.held.contains_key(p));
+        if let Some(partition) = lost.first() {
+            let alarm = positions::lost(partition, &self.route.group);
+            if self.route.on_position_lost == OnPositionLost::Stop {
+                return Err(alarm);
+            }
+            tracing::error!(route = self.route.route, "{}: going on at the first record", alarm.message);
+        }
+        let Starts { grown, new } = positions::starts(missing, lost, &stored, topics, start)?;
         let claimed = session.begin().and_then(|()| {
             positions::restart(session, &self.owner, &remade, topics)?;
-            let held = positions::claim(session, &self.owner, partitions, &starts, topics)?;
+            let begins = grown.iter().chain(&new).map(|(p, next)| (p.clone(), *next)).collect();
+            let held = positions::claim(session, &self.owner, partitions, &begins, topics)?;
             session.commit().map(|()| held)
         });
-        claimed.map_err(|r| r.setback(place))
+        let claimed = claimed.map_err(|r| r.setback(place))?;
+        tell_new(&self.route.route, &self.route.group, new.iter());
+        Ok(claimed)
     }
 }
 
@@ -338,29 +352,6 @@ fn judge(moves: &[(Partition, Held, i64)], standing: &BTreeMap<Partition, Held>)
         return Err(fenced(lost));
     }
     Ok(moves.iter().all(|(p, held, next)| now(p, held) == Some(*next)))
-}
-
-/// Where these partitions begin, which have no position. Where the group is new to a topic, each of its partitions gets its
-/// start at once: one that has no position later on is one by which the topic has grown.
-fn starts(
-    missing: impl Iterator<Item = Partition>,
-    stored: &BTreeMap<Partition, Stored>,
-    topics: &TopicInfos,
-    start: Start<'_>,
-) -> Result<Positions, Setback> {
-    let begun: BTreeSet<&str> = stored.keys().map(|p| &*p.topic).collect();
-    let (grown, new): (Vec<_>, Vec<_>) = missing.partition(|p| begun.contains(&*p.topic));
-    let mut starts = Positions::new();
-    if !grown.is_empty() {
-        starts.extend(start(&grown, Begin::NewPartitions)?);
-    }
-    if !new.is_empty() {
-        let count = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
-        let beside = new.iter().flat_map(|p| (0..count(&p.topic)).map(|id| Partition { topic: p.topic.clone(), id }));
-        let all: BTreeSet<Partition> = beside.chain(new.iter().cloned()).collect();
-        starts.extend(start(&all.into_iter().collect::<Vec<_>>(), Begin::NewGroup)?);
-    }
-    Ok(starts)
 }
 
 impl Destination for Tables {

@@ -6,10 +6,11 @@ use super::{
     session::{Session, Value},
 };
 use crate::{
-    destination::{Tally, TopicInfos},
+    destination::{Begin, Start, Tally, TopicInfos, position_lost},
+    failure::{Cause, Setback},
     record::{Partition, Positions},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Partitions of one statement at most: far from every limit on its values.
 const CHUNK: usize = 500;
@@ -204,6 +205,47 @@ pub(super) fn advance(
         }
     }
     Ok(true)
+}
+
+/// The alarm: a position that this worker has held itself, so that somebody must have deleted it since.
+pub(super) fn lost(partition: &Partition, group: &str) -> Setback {
+    let mends = "put its row of pointsman_positions back; a process that is started again knows of no loss, and begins \
+                 where the route's `start` says";
+    position_lost(Cause::Database, partition, group, mends)
+}
+
+/// Where partitions begin.
+#[derive(Default)]
+pub(super) struct Starts {
+    /// At their first record: by them their topic has grown, or their positions are lost.
+    pub grown: Positions,
+    /// As the route says.
+    pub new: Positions,
+}
+
+/// Where these partitions begin, which have no position. Where the group is new to a topic, each of its partitions gets its
+/// start at once: one that has no position later on is one by which the topic has grown.
+pub(super) fn starts(
+    missing: Vec<Partition>,
+    lost: Vec<Partition>,
+    stored: &BTreeMap<Partition, Stored>,
+    topics: &TopicInfos,
+    start: Start<'_>,
+) -> Result<Starts, Setback> {
+    let begun: BTreeSet<&str> = stored.keys().chain(&lost).map(|p| &*p.topic).collect();
+    let (mut grown, new): (Vec<_>, Vec<_>) = missing.into_iter().partition(|p| begun.contains(&*p.topic));
+    grown.extend(lost);
+    let mut starts = Starts::default();
+    if !grown.is_empty() {
+        starts.grown = start(&grown, Begin::NewPartitions)?;
+    }
+    if !new.is_empty() {
+        let count = |topic: &str| topics.get(topic).map_or(0, |info| info.partitions);
+        let beside = new.iter().flat_map(|p| (0..count(&p.topic)).map(|id| Partition { topic: p.topic.clone(), id }));
+        let all: BTreeSet<Partition> = beside.chain(new.iter().cloned()).collect();
+        starts.new = start(&all.into_iter().collect::<Vec<_>>(), Begin::NewGroup)?;
+    }
+    Ok(starts)
 }
 
 /// A VALUES list of partitions, each with more columns of the given types; its values stand behind the owner's.

@@ -16,14 +16,14 @@ mod send;
 pub use facts::{Facts, TopicFacts, fitted, missing};
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
-use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped};
+use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped, tell_new};
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
     kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions},
 };
-use positions::{another_topic, position_lost};
+use positions::another_topic;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -211,7 +211,7 @@ impl Destination for Topics {
         let lost = |p: &Partition| begun.get(&*p.topic).is_some_and(|b| b.was_whole && p.id < b.partitions);
         let (lost, absent): (Vec<_>, Vec<_>) = absent.into_iter().partition(lost);
         if let Some(partition) = lost.first() {
-            let alarm = position_lost(partition, &self.letters.group);
+            let alarm = positions::lost(partition, &self.letters.group);
             if self.terms.on_position_lost == OnPositionLost::Stop {
                 return Err(alarm);
             }
@@ -239,7 +239,8 @@ impl Destination for Topics {
         // Stored at once: `latest`, resolved again after a crash, would skip what came in between. And together: their
         // notes speak of all of them.
         self.consumer.commit(&begins, &self.notes)?;
-        self.tell(&new, &begins);
+        let of_new = begins.iter().filter(|(p, _)| new.contains(p));
+        tell_new(&self.letters.route, &self.letters.group, of_new);
         positions.extend(begins.into_iter().chain(meanwhile));
         Ok(positions)
     }

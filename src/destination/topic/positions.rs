@@ -3,10 +3,10 @@
 
 use super::{DEADLINE, Topics};
 use crate::{
-    destination::{TopicInfos, made_anew},
+    destination::{TopicInfos, made_anew, position_lost},
     failure::{Cause, Setback},
     kafka::{Committed, Note},
-    record::{Partition, Positions},
+    record::Partition,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,21 +58,6 @@ impl Topics {
         }
         Ok(begun)
     }
-
-    /// Says where partitions begin that have no position: the group is new to them, or the brokers have forgotten it.
-    pub(super) fn tell(&self, new: &[Partition], begins: &Positions) {
-        let list: Vec<String> = new.iter().filter_map(|p| Some(format!("{p} at {}", begins.get(p)?))).collect();
-        if list.is_empty() {
-            return;
-        }
-        tracing::info!(
-            route = self.letters.route,
-            group = self.letters.group,
-            count = list.len(),
-            partitions = list.join(", "),
-            "no position is stored: partitions begin anew, as the route's start says"
-        );
-    }
 }
 
 /// A topic as the group knows it: when it began with it, or when each of its partitions was last found to have a position.
@@ -86,12 +71,12 @@ pub(super) struct Begun {
 }
 
 /// The alarm: a partition whose neighbours say that the group had a position in it.
-pub(super) fn position_lost(partition: &Partition, group: &str) -> Setback {
-    Setback::stand(
+pub(super) fn lost(partition: &Partition, group: &str) -> Setback {
+    position_lost(
         Cause::Broker,
-        format!("group {group} has lost its position in {partition}: it is not stored any more"),
-        "set on_position_lost = \"earliest\" to begin at the partition's first record, or store a position for the group \
-         (kafka-consumer-groups --reset-offsets)",
+        partition,
+        group,
+        "store a position for the group (kafka-consumer-groups --reset-offsets)",
     )
 }
 
