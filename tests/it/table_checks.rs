@@ -76,6 +76,13 @@ fn what_cannot_work_is_refused_with_the_sql_that_makes_it(db: Db) {
             "default",
         ),
         (
+            "DROP DOMAIN IF EXISTS shop_name CASCADE; CREATE DOMAIN shop_name TEXT NOT NULL;
+            CREATE DOMAIN long_name shop_name; CREATE TABLE orders
+            (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ, shop long_name)",
+            "column `shop` of table `orders` in database `shop` is NOT NULL",
+            "default",
+        ),
+        (
             "CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC GENERATED ALWAYS AS (id) STORED, at TIMESTAMPTZ)",
             "the database computes it",
             "",
@@ -319,4 +326,19 @@ fn a_duration_goes_into_texts_alone(db: Db) {
     }
     db.execute("DROP TABLE spans; CREATE TABLE spans (span TEXT)");
     db.open(&spans);
+}
+
+#[test]
+fn a_domains_default_fills_its_columns() {
+    let db = Db::postgres("domain_default");
+    db.execute(
+        "CREATE DOMAIN shop_name TEXT NOT NULL DEFAULT 'here'; CREATE DOMAIN long_name shop_name;
+        CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ, shop long_name NOT NULL)",
+    );
+    let targets = targets([orders()]);
+    let mut tables = db.open(&targets);
+    claim(&mut tables).unwrap();
+    let row = [V::Int(1), V::Bytes(vec![1]), V::Int(0)];
+    Batch::default().record().row(0, &row).deliver(&mut tables, &targets).unwrap();
+    assert_eq!(db.texts("SELECT shop FROM orders"), ["here"]);
 }

@@ -15,15 +15,16 @@ use crate::config::TableName;
 const TABLE: &str = "SELECT oid::bigint, relkind IN ('r', 'p') AND NOT relhasrules AND NOT relrowsecurity
     FROM pg_class WHERE oid = to_regclass($1)";
 
-/// A domain counts as the type below it: its own checks speak when a row is put.
-const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod) AS (
-        SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_attribute a
+/// A domain counts as the type below it, with its NOT NULL and its default: its own checks speak when a row is put.
+const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod, not_null, filled) AS (
+        SELECT a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef OR a.attidentity <> '' FROM pg_attribute a
         WHERE a.attrelid = CAST($1 AS bigint)::oid AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
-        SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
+        SELECT b.attnum, t.typbasetype, t.typtypmod, b.not_null OR t.typnotnull, b.filled OR t.typdefault IS NOT NULL
+        FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
     )
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, t.typtype::text, t.typcategory::text,
-        b.typmod, n.nspname::text, a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',
+        b.typmod, n.nspname::text, b.not_null, b.filled, a.attgenerated <> '' OR a.attidentity = 'a',
         t.typname IN ('citext', 'bpchar') OR NOT coalesce(l.collisdeterministic, true)
     FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
     JOIN pg_namespace n ON n.oid = t.typnamespace
