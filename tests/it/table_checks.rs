@@ -1,9 +1,12 @@
 //! Start-up: tables that cannot take a route's rows are refused with what would make them take them; and every type
 //! arrives as the value it was.
 
-use crate::table_support::{Batch, Db, V, claim, destination, name, on_both, route, targets, text};
+use crate::{
+    harness::unique,
+    table_support::{Batch, Db, V, claim, destination, name, on_both, open, route, targets, text},
+};
 use pointsman::{
-    config::{Dlq, OnConflict, TableDestination},
+    config::{Database, Dlq, OnConflict, OnTombstone, TableDestination},
     destination::table::{Dialect, ddl},
     failure::Remedy,
     route::Target,
@@ -341,4 +344,45 @@ fn a_domains_default_fills_its_columns() {
     let row = [V::Int(1), V::Bytes(vec![1]), V::Int(0)];
     Batch::default().record().row(0, &row).deliver(&mut tables, &targets).unwrap();
     assert_eq!(db.texts("SELECT shop FROM orders"), ["here"]);
+}
+
+/// What a role with these grants is told when it opens the destination's table.
+fn open_as(db: &Db, grants: &str, destination: TableDestination) -> String {
+    let role = unique("limited");
+    db.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
+    db.execute(&grants.replace("whom", &role));
+    let config = Database { url: db.config.url.replace("postgres@", &format!("{role}:x@")), ..db.config.clone() };
+    let opened = open(&config, route(), &targets([destination]));
+    db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    let Err(setback) = opened else { return "opened".to_owned() };
+    format!("{setback} {}", setback.help).replace(&role, "whom")
+}
+
+#[test]
+fn a_table_that_the_user_may_not_see_or_write_is_not_a_missing_one() {
+    let db = Db::postgres("rights");
+    db.execute(
+        "CREATE SCHEMA hidden; CREATE TABLE hidden.orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ);
+        CREATE TABLE orders (LIKE hidden.orders INCLUDING ALL)",
+    );
+    // Pointsman's own tables are there for everybody.
+    db.open(&targets([orders()]));
+    let own = "GRANT SELECT, INSERT, UPDATE ON pointsman_positions TO whom;
+        GRANT SELECT, INSERT, DELETE ON pointsman_outbox TO whom; GRANT INSERT ON letters TO whom;";
+    let rejecting = TableDestination { on_conflict: OnConflict::Reject, on_tombstone: OnTombstone::Filter, ..orders() };
+    let open_as = |grants: &str, destination| open_as(&db, &format!("{own} {grants}"), destination);
+    let none = open_as("", orders());
+    assert!(none.contains("may not SELECT, INSERT, UPDATE, DELETE") && none.contains("table `orders`"), "{none}");
+    assert!(none.contains("GRANT SELECT, INSERT, UPDATE, DELETE ON \"orders\" TO \"whom\""), "{none}");
+    let some = open_as("GRANT SELECT, INSERT ON orders TO whom", orders());
+    assert!(some.contains("may not UPDATE, DELETE"), "{some}");
+    assert_eq!(open_as("GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO whom", orders()), "opened");
+    assert_eq!(open_as("GRANT INSERT ON orders TO whom", rejecting.clone()), "opened");
+    assert_eq!(open_as("GRANT INSERT (id, total, at) ON orders TO whom", rejecting.clone()), "opened");
+
+    db.execute("DROP TABLE orders");
+    let path = "ALTER ROLE whom SET search_path = hidden, public; GRANT ALL ON hidden.orders TO whom";
+    let unseen = open_as(path, orders());
+    assert!(unseen.contains("permission denied for schema hidden"), "{unseen}");
+    assert!(unseen.contains("grant the rights"), "{unseen}");
 }

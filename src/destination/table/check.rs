@@ -5,10 +5,10 @@ use super::{
     ddl::{add_column, column_type, create_table, create_unique_index},
     live::{Affinity, Dialect, LiveColumn, LiveTable, PgType, Stored},
     shape::Shape,
-    statements::{quote, quote_table},
+    statements::{insert_tail, quote, quote_table},
 };
 use crate::{
-    config::{Database, OnConflict, TableDestination},
+    config::{Database, OnConflict, OnTombstone, TableDestination},
     failure::{Cause, Setback},
 };
 
@@ -44,6 +44,7 @@ pub(super) fn check(
         }
     }
     filled(database, destination, live)?;
+    permitted(database, destination, live)?;
     comparable(dialect, destination)?;
     key_index(database, destination, live)
 }
@@ -64,6 +65,29 @@ fn filled(database: &Database, destination: &TableDestination, live: &LiveTable)
     );
     let help = format!("add `{name}` to the destination's `columns`, or give the column a default");
     Err(Setback::stand(Cause::Database, message, help))
+}
+
+/// Whether the user has the rights that the statements of a destination need.
+fn permitted(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
+    let Some(rights) = &live.rights else { return Ok(()) };
+    let tail = insert_tail(Dialect::Postgres, destination);
+    let deletes = destination.on_tombstone == OnTombstone::Delete;
+    let needs = [
+        ("SELECT", !tail.is_empty() || deletes),
+        ("INSERT", true),
+        ("UPDATE", tail.contains("DO UPDATE")),
+        ("DELETE", deletes),
+    ];
+    let lacking = needs.iter().filter(|(right, needed)| *needed && !rights.has.iter().any(|r| r == right));
+    let lacking = lacking.map(|(right, _)| *right).collect::<Vec<_>>().join(", ");
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let (table, user) = (&destination.table, &rights.user);
+    let message = format!("user {user} may not {lacking} in table `{table}` in {}", place(database));
+    let help = format!("grant it:\nGRANT {lacking} ON {} TO {};", quote_table(table), quote(user));
+    // As where Postgres itself says no: a grant needs no restart.
+    Err(Setback { help, ..Setback::retry(Cause::Database, message) })
 }
 
 fn comparable(dialect: Dialect, destination: &TableDestination) -> Result<(), Setback> {

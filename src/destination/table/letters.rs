@@ -82,7 +82,7 @@ fn table(session: &mut dyn Session, name: &TableName, at: &str) -> Result<Append
             let create = create(session.dialect(), name);
             under_lock(session, &[create]).map_err(|r| r.setback(at))?;
             tracing::info!(table = %name, "made the dead-letter table, which was not there");
-            inspect(session)?.unwrap_or(LiveTable { columns: Vec::new(), unique: Vec::new(), copied: false })
+            inspect(session)?.unwrap_or_default()
         }
     };
     columns(session.dialect(), name, at, &live)

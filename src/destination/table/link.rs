@@ -55,7 +55,7 @@ impl Link {
                 ));
             };
             let destination = &target.destination;
-            let live = session.inspect(&destination.table).map_err(|r| r.setback(place))?;
+            let live = session.expect(&destination.table).map_err(|r| r.setback(place))?;
             check::check(dialect, database, destination, live.as_ref())?;
             let Some(live) = live else { continue };
             rejecting.extend(check::rejecting(dialect, destination, &live));

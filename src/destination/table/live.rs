@@ -24,13 +24,23 @@ impl Dialect {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LiveTable {
     pub columns: Vec<LiveColumn>,
     /// Unique indexes that an ON CONFLICT clause can name: whole, plain columns, checked at once.
     pub unique: Vec<UniqueIndex>,
     /// Whether COPY does to it what INSERT does, where no row stands in the way.
     pub copied: bool,
+    /// `None` where there are no users.
+    pub rights: Option<Rights>,
+}
+
+/// What the connection's user may do with a table.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    pub user: String,
+    /// Of `SELECT`, `INSERT`, `UPDATE` and `DELETE`.
+    pub has: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -81,7 +81,7 @@ fn look(
         return Ok(());
     }
     for destination in &needs.destinations {
-        let live = session.inspect(&destination.table).map_err(|r| r.setback(place))?;
+        let live = session.expect(&destination.table).map_err(|r| r.setback(place))?;
         survey.unfit.extend(check::check(dialect, database, destination, live.as_ref()).err());
     }
     for name in &needs.letters {

@@ -73,6 +73,18 @@ pub(super) trait Session: Send {
 
     /// What is known of a table; `None` where there is none.
     fn inspect(&mut self, table: &TableName) -> Result<Option<LiveTable>, Refusal>;
+    /// Refuses a table that was not found only because this user may not look where it is.
+    fn hidden(&mut self, _table: &TableName) -> Result<(), Refusal> {
+        Ok(())
+    }
+    /// What is known of a destination's table, which Pointsman does not make.
+    fn expect(&mut self, table: &TableName) -> Result<Option<LiveTable>, Refusal> {
+        let live = self.inspect(table)?;
+        if live.is_none() {
+            self.hidden(table)?;
+        }
+        Ok(live)
+    }
 
     /// Makes ready for rounds into these targets, once for a connection.
     fn prepare(&mut self, targets: &[(u16, &TableTarget, &LiveTable)]) -> Result<(), Refusal>;

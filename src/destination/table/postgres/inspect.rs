@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        live::{LiveColumn, LiveTable, PgType, Stored, UniqueIndex},
+        live::{LiveColumn, LiveTable, PgType, Rights, Stored, UniqueIndex},
         refusals::Refusal,
         session::{Session, Value},
         statements::{quote, quote_table},
@@ -12,8 +12,20 @@ use super::{
 use crate::config::TableName;
 
 /// Views, rules and policies act on INSERT, and not at all, or otherwise, on COPY.
-const TABLE: &str = "SELECT oid::bigint, relkind IN ('r', 'p') AND NOT relhasrules AND NOT relrowsecurity
+const TABLE: &str = "SELECT oid::bigint, relkind IN ('r', 'p') AND NOT relhasrules AND NOT relrowsecurity,
+        current_user::text, concat_ws(' ',
+            CASE WHEN has_any_column_privilege(oid, 'SELECT') THEN 'SELECT' END,
+            CASE WHEN has_any_column_privilege(oid, 'INSERT') THEN 'INSERT' END,
+            CASE WHEN has_any_column_privilege(oid, 'UPDATE') THEN 'UPDATE' END,
+            CASE WHEN has_table_privilege(oid, 'DELETE') THEN 'DELETE' END)
     FROM pg_class WHERE oid = to_regclass($1)";
+
+/// A schema of the search path that has the table and that this user may not look into: Postgres passes it over without a
+/// word.
+const HIDDEN: &str = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'f') AND NOT has_schema_privilege(n.oid, 'USAGE')
+        AND n.nspname IN (SELECT replace(trim(s, ' \"'), '$user', current_user)
+            FROM unnest(string_to_array(current_setting('search_path'), ',')) AS s)";
 
 /// A domain counts as the type below it, with its NOT NULL and its default: its own checks speak when a row is put.
 const COLUMNS: &str = "WITH RECURSIVE base(attnum, oid, typmod, not_null, filled) AS (
@@ -55,7 +67,9 @@ pub(super) fn shape(session: &mut Postgres, quoted: &str) -> Result<String, Refu
 
 pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
     let found = session.fetch(TABLE, &[Value::Text(quote_table(name))])?;
-    let Some(Ok([oid, copied])) = found.into_iter().next().map(<[Value; 2]>::try_from) else { return Ok(None) };
+    let Some(Ok([oid, copied, user, may])) = found.into_iter().next().map(<[Value; 4]>::try_from) else {
+        return Ok(None);
+    };
     let columns = session.fetch(COLUMNS, std::slice::from_ref(&oid))?.iter().map(|row| column(row)).collect();
     let mut unique: Vec<UniqueIndex> = Vec::new();
     for row in session.fetch(UNIQUE, &[oid])? {
@@ -65,7 +79,21 @@ pub(super) fn table(session: &mut Postgres, name: &TableName) -> Result<Option<L
             None => unique.push(UniqueIndex { name: index.text().to_owned(), columns: vec![column.text().to_owned()] }),
         }
     }
-    Ok(Some(LiveTable { columns, unique, copied: copied.int() != 0 }))
+    let rights = Rights { user: user.text().to_owned(), has: may.text().split(' ').map(str::to_owned).collect() };
+    Ok(Some(LiveTable { columns, unique, copied: copied.int() != 0, rights: Some(rights) }))
+}
+
+/// Refuses a table that is there and cannot be seen, as Postgres itself does where it is named with its schema.
+pub(super) fn hidden(session: &mut Postgres, name: &TableName) -> Result<(), Refusal> {
+    if name.schema.is_some() {
+        return Ok(());
+    }
+    let rows = session.fetch(HIDDEN, &[Value::Text(name.table.clone())])?;
+    let Some(schema) = rows.first().and_then(|row| row.first()) else { return Ok(()) };
+    Err(Refusal {
+        code: "42501".to_owned(),
+        ..Refusal::environment(format!("permission denied for schema {}, where table `{name}` is", schema.text()))
+    })
 }
 
 fn column(row: &[Value]) -> LiveColumn {

@@ -154,6 +154,10 @@ impl Session for Postgres {
         Ok(live)
     }
 
+    fn hidden(&mut self, table: &TableName) -> Result<(), Refusal> {
+        inspect::hidden(self, table)
+    }
+
     fn prepare(&mut self, targets: &[(u16, &TableTarget, &LiveTable)]) -> Result<(), Refusal> {
         self.stages = Stages::new(targets);
         let create = self.stages.create();

@@ -56,7 +56,7 @@ pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<Liv
     if let Some(id) = rows.iter().find(|row| is_row_id(row)) {
         unique.push(UniqueIndex { name: "row id".to_owned(), columns: vec![text(id, 0).to_owned()] });
     }
-    Ok(Some(LiveTable { columns, unique, copied: false }))
+    Ok(Some(LiveTable { columns, unique, copied: false, rights: None }))
 }
 
 fn text(row: &[Value], i: usize) -> &str {
