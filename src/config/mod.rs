@@ -10,6 +10,7 @@ mod keys;
 mod section;
 mod files;
 mod plan;
+mod address;
 mod settings;
 mod properties;
 mod schemas;

@@ -1,6 +1,7 @@
 //! What is not a route: Kafka, the registry, databases, HTTP, topics.
 
 use super::{
+    address,
     context::Context,
     document::{Entry, Kind, Table, Value},
     keys,
@@ -9,13 +10,11 @@ use super::{
     properties,
     section::{Name, Section, text, wrong_type},
 };
-use sqlx::postgres::PgConnectOptions;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
@@ -159,8 +158,9 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
     let value =
         section.require("url", "write `url = \"sqlite://data/NAME.db\"` or `url = \"postgres://host/NAME\"`")?;
     let url = text(cx, value)?;
-    if let Some(rest) = url.strip_prefix("sqlite:") {
-        check_sqlite(cx, rest, value.place);
+    let whole = from_file(cx, &section, url.clone());
+    if url.starts_with("sqlite:") {
+        address::sqlite(cx, value, &entry.key, &url, &whole);
     } else if !is_open(&url) && !["postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
         let scheme = url.split("://").next().unwrap_or_default();
         let message = format!("{} is no database that Pointsman writes to", shown(value, scheme));
@@ -168,45 +168,17 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
             Problem::error("unknown-database-kind", value.place, message)
                 .help("the address begins with `sqlite://` or `postgres://`"),
         );
-    } else if !is_open(&url)
-        && let Err(why) = judged(&url)
-    {
-        let message = format!("the address of the database `{}` cannot be read: {why}", entry.key);
-        cx.report(Problem::error("bad-url", value.place, message).help(
-            "write `postgres://user:password@host:port/NAME`, with what is special in a password as `%40` and the like",
-        ));
+    } else if !is_open(&url) {
+        address::postgres(cx, value, &entry.key, &url);
     }
     let migrations = section.name("migrations").map(|n| migrations(cx, &n, &url));
     Some(Database {
         name: entry.key.clone(),
-        url: from_file(cx, &section, url),
+        url: whole,
         user: section.text("user"),
         password: section.text("password"),
         migrations,
     })
-}
-
-/// `//` and a file. A database in memory is another one for each connection: no worker would find what another has stored.
-fn check_sqlite(cx: &Context<'_>, rest: &str, place: Place) {
-    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    let message = if path.ends_with(":memory:") || parameters.split('&').any(|p| p == "mode=memory") {
-        "a SQLite database in memory keeps no rows and no positions"
-    } else if path == "//" || !path.starts_with("//") && !is_open(rest) {
-        "a SQLite database is a file"
-    } else {
-        return;
-    };
-    cx.report(
-        Problem::error("bad-url", place, message).help("write `sqlite://` and its path: `sqlite://data/NAME.db`"),
-    );
-}
-
-/// Why what connects would not take a Postgres URL; without what it holds.
-fn judged(url: &str) -> Result<(), String> {
-    match PgConnectOptions::from_str(url) {
-        Ok(_) => Ok(()),
-        Err(why) => Err(why.to_string().replace("error with configuration: ", "")),
-    }
 }
 
 /// A SQLite file is relative to the file that names it, as every path is.

@@ -96,7 +96,10 @@ impl Refusal {
                 "correct `url` of the database in routes.toml, or the rights to its file and folder"
             }
             (Class::Slow, _) => "the next try writes fewer rows at a time",
-            (_, Some("28")) => "check user and password of the database in routes.toml",
+            (_, Some("28")) => {
+                "check user and password of the database in routes.toml; where it names no user, that of PGUSER or of this \
+                 process is taken"
+            }
             (_, Some("3D")) => "create the database",
             (_, Some("42")) if self.code == "42501" => "grant the rights to this user",
             (_, Some("25")) if self.code == "25006" => {
