@@ -2,8 +2,11 @@
 
 use crate::table_support::{Batch, Db, V, claim, destination, on_both, route, t, targets, text};
 use pointsman::{
-    config::{OnConflict, TableDestination},
-    destination::table::Tables,
+    config::{Dlq, OnConflict, TableDestination},
+    destination::{
+        Destination,
+        table::{RouteContext, Tables},
+    },
     failure::{Cause, Failure, Remedy, Stage},
     record::{OwnedRecord, Positions},
     route::Verdict,
@@ -335,4 +338,68 @@ fn a_rollback_made_by_the_schema_writes_nothing_twice_and_names_its_record() {
     assert!(setbacks > 0, "the transaction was gone");
     assert_eq!((db.count("events"), db.count("(SELECT DISTINCT id FROM events) AS e")), (39, 39));
     assert_eq!(letters(&db), ["23 row-refused "]);
+}
+
+/// Postgres itself names no column for these. Blanks beyond a column's length would be cut off without a word.
+#[test]
+fn a_value_that_is_too_long_or_too_large_names_its_column() {
+    const DECIMAL: &str = r#"{"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": 2}"#;
+    let columns = [
+        ("id", "\"long\""),
+        ("name", "\"string\""),
+        ("short", "\"string\""),
+        ("padded", "\"string\""),
+        ("price", DECIMAL),
+        ("n", "\"long\""),
+    ];
+    for keys in [&["id"][..], &[]] {
+        let db = Db::postgres("too_long");
+        db.execute(
+            "CREATE DOMAIN code AS VARCHAR(3); CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(3), short code,
+            padded CHAR(3), price NUMERIC(4,2), n NUMERIC(3))",
+        );
+        let (mut tables, targets) = open(&db, [destination("items", keys, &columns)]);
+        let good = |id| [V::Int(id), text("äöü"), text("abc"), text("a"), V::Bytes(vec![0xd8, 0xf1]), V::Int(-999)];
+        let bad = [
+            (1, text("abcd")),
+            (1, text("abc ")),
+            (2, text("äöüß")),
+            (3, text("abcd")),
+            (4, V::Bytes(vec![0x27, 0x10])),
+            (5, V::Int(1000)),
+        ];
+        let mut batch = Batch::default();
+        batch.record().row(0, &good(0));
+        for (id, (column, value)) in (1..).zip(&bad) {
+            let mut row = good(id);
+            row[*column].clone_from(value);
+            batch.record().row(0, &row);
+        }
+        batch.record().row(0, &[V::Int(7), text("x"), text(""), text("ab   "), V::Bytes(vec![0]), V::Int(0)]);
+        batch.deliver(&mut tables, &targets).unwrap();
+        let named = |(i, (column, _)): (i32, &(usize, V))| format!("{i} value-refused {}", columns[*column].0);
+        assert_eq!(letters(&db), (1..).zip(&bad).map(named).collect::<Vec<_>>());
+        let kept = "SELECT concat_ws(' ', id, name, short, padded, price, n) FROM items ORDER BY id";
+        assert_eq!(db.texts(kept), ["0 äöü abc a   -99.99 -999", "7 x  ab  0.00 0"]);
+    }
+}
+
+/// What a column takes is known from the start of the route on, and looked at again before anything is refused by it.
+#[test]
+fn a_column_that_was_made_longer_under_a_running_route_takes_the_longer_text() {
+    let db = Db::postgres("longer");
+    db.execute("CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(3))");
+    let targets = targets([destination("items", &["id"], &[("id", "\"long\""), ("name", "\"string\"")])]);
+    let context = RouteContext { dlq: Dlq::Discard, ..route() };
+    let mut tables = db.try_open(context, &targets).unwrap();
+    claim(&mut tables).unwrap();
+    db.execute("ALTER TABLE items ALTER name TYPE VARCHAR(9)");
+    let deliver =
+        |tables: &mut _| Batch::default().at(0).row(0, &[V::Int(1), text("longer")]).deliver(tables, &targets);
+    let setback = deliver(&mut tables).unwrap_err();
+    assert!(setback.remedy == Remedy::Retry && setback.message.contains("altered meanwhile"), "{setback}");
+    tables.abort().unwrap();
+    claim(&mut tables).unwrap();
+    assert_eq!(deliver(&mut tables).unwrap().total().delivered, 1);
+    assert_eq!(db.texts("SELECT name FROM items"), ["longer"]);
 }

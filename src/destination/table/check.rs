@@ -171,17 +171,19 @@ fn fits_postgres(shape: Shape, ty: &PgType) -> Result<(), String> {
         | (Shape::Long, PgType::Int2 | PgType::Int4 | PgType::Int8)
         | (Shape::Float, PgType::Float4 | PgType::Float8)
         | (Shape::Double, PgType::Float8)
-        | (Shape::Text, PgType::Text | PgType::Enum(_))
-        | (Shape::Interval, PgType::Text)
+        | (Shape::Text, PgType::Text | PgType::Limited { .. } | PgType::Enum(_))
+        | (Shape::Interval, PgType::Text | PgType::Limited { .. })
         | (Shape::Bytes, PgType::Bytea)
         | (Shape::Date, PgType::Date)
-        | (Shape::Uuid, PgType::Uuid | PgType::Text)
-        | (Shape::Json, PgType::Jsonb | PgType::Json | PgType::Text) => Ok(()),
-        (Shape::Decimal { .. } | Shape::Int | Shape::Long, PgType::Numeric { scale: None }) => Ok(()),
-        (Shape::Decimal { scale, .. }, PgType::Numeric { scale: Some(has) }) => {
+        | (Shape::Uuid, PgType::Uuid | PgType::Text | PgType::Limited { .. })
+        | (Shape::Json, PgType::Jsonb | PgType::Json | PgType::Text | PgType::Limited { .. }) => Ok(()),
+        (Shape::Decimal { .. } | Shape::Int | Shape::Long, PgType::Numeric { declared: None }) => Ok(()),
+        (Shape::Decimal { scale, .. }, PgType::Numeric { declared: Some((_, has)) }) => {
             lost(*has, i32::try_from(scale).unwrap_or(i32::MAX), "digits after the point")
         }
-        (Shape::Int | Shape::Long, PgType::Numeric { scale: Some(has) }) => lost(*has, 0, "digits after the point"),
+        (Shape::Int | Shape::Long, PgType::Numeric { declared: Some((_, has)) }) => {
+            lost(*has, 0, "digits after the point")
+        }
         (Shape::Time { digits }, PgType::Time { digits: has })
         | (Shape::Instant { digits }, PgType::Timestamptz { digits: has })
         | (Shape::Local { digits }, PgType::Timestamp { digits: has }) => lost(*has, digits, "digits of a second"),

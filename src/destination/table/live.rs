@@ -84,11 +84,17 @@ pub(super) enum PgType {
     Int8,
     Float4,
     Float8,
-    /// The scale, where the column is declared with one.
+    /// Precision and scale, where the column is declared with them.
     Numeric {
-        scale: Option<i32>,
+        declared: Option<(i32, i32)>,
     },
     Text,
+    /// A text of so many characters at most. `padded`: blanks behind them count for nothing (`char(n)`); else Postgres would
+    /// cut them off without a word.
+    Limited {
+        characters: usize,
+        padded: bool,
+    },
     /// An enum, by its quoted name: its binary form is text.
     Enum(String),
     Bytea,
@@ -119,7 +125,7 @@ impl PgType {
             PgType::Float4 => "real",
             PgType::Float8 => "double precision",
             PgType::Numeric { .. } => "numeric",
-            PgType::Text => "text",
+            PgType::Text | PgType::Limited { .. } => "text",
             PgType::Enum(name) => name,
             PgType::Bytea => "bytea",
             PgType::Date => "date",

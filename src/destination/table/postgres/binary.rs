@@ -22,13 +22,15 @@ pub(super) fn put(out: &mut Vec<u8>, cell: &Cell<'_>, ty: &PgType) -> Result<(),
         (Cell::Int(i), PgType::Int4) => field(out, &narrow::<i32>(*i, "integer")?.to_be_bytes()),
         (Cell::Int(i), PgType::Int2) => field(out, &narrow::<i16>(*i, "smallint")?.to_be_bytes()),
         (Cell::Int(i), PgType::Float8) => field(out, &(*i as f64).to_be_bytes()),
-        (Cell::Int(i), PgType::Numeric { .. }) => numeric(out, Decimal { unscaled: i128::from(*i), scale: 0 }),
+        (Cell::Int(i), PgType::Numeric { declared }) => {
+            numeric(out, Decimal { unscaled: i128::from(*i), scale: 0 }, *declared)?;
+        }
         (Cell::Double(d), PgType::Float8) => field(out, &d.to_be_bytes()),
         (Cell::Double(d), PgType::Float4) => field(out, &(*d as f32).to_be_bytes()),
-        (Cell::Decimal(d), PgType::Numeric { .. }) => numeric(out, *d),
-        (Cell::Text(t), PgType::Text | PgType::Enum(_)) => text(out, t.as_bytes())?,
-        (Cell::Interval(i), PgType::Text) => field(out, i.to_string().as_bytes()),
-        (Cell::Json(j), PgType::Text | PgType::Json) => text(out, j)?,
+        (Cell::Decimal(d), PgType::Numeric { declared }) => numeric(out, *d, *declared)?,
+        (Cell::Text(t), PgType::Text | PgType::Limited { .. } | PgType::Enum(_)) => text(out, t.as_bytes(), ty)?,
+        (Cell::Interval(i), PgType::Text | PgType::Limited { .. }) => text(out, i.to_string().as_bytes(), ty)?,
+        (Cell::Json(j), PgType::Text | PgType::Limited { .. } | PgType::Json) => text(out, j, ty)?,
         (Cell::Json(j), PgType::Jsonb) => {
             length(out, j.len() + 1);
             out.push(1);
@@ -36,8 +38,8 @@ pub(super) fn put(out: &mut Vec<u8>, cell: &Cell<'_>, ty: &PgType) -> Result<(),
         }
         (Cell::Bytes(b), PgType::Bytea) => field(out, b),
         (Cell::Uuid(u), PgType::Uuid) => field(out, u),
-        (Cell::Uuid(u), PgType::Text) => {
-            field(out, uuid::Uuid::from_bytes(*u).hyphenated().encode_lower(&mut [0; 36]).as_bytes());
+        (Cell::Uuid(u), PgType::Text | PgType::Limited { .. }) => {
+            text(out, uuid::Uuid::from_bytes(*u).hyphenated().encode_lower(&mut [0; 36]).as_bytes(), ty)?;
         }
         (Cell::Date(d), PgType::Date) => {
             let date = d.checked_sub(EPOCH_DAYS).filter(|d| DATES.contains(d)).ok_or("a date that Postgres has not")?;
@@ -71,9 +73,20 @@ fn field(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes);
 }
 
-fn text(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
+fn text(out: &mut Vec<u8>, bytes: &[u8], ty: &PgType) -> Result<(), String> {
     if bytes.contains(&0) {
         return Err("a text with a zero character, which Postgres cannot store".into());
+    }
+    // Seldom are there more bytes than characters are allowed.
+    if let PgType::Limited { characters, padded } = ty
+        && bytes.len() > *characters
+    {
+        let blanks = if *padded { bytes.iter().rev().take_while(|b| **b == b' ').count() } else { 0 };
+        // UTF-8's bytes behind a character's first begin with 10.
+        let has = bytes.iter().filter(|b| **b & 0xc0 != 0x80).count() - blanks;
+        if has > *characters {
+            return Err(format!("a text of {has} characters does not fit a column of {characters}"));
+        }
     }
     field(out, bytes);
     Ok(())
@@ -83,8 +96,15 @@ fn narrow<T: TryFrom<i64>>(i: i64, ty: &str) -> Result<T, String> {
     T::try_from(i).map_err(|_| format!("{i} does not fit {ty}"))
 }
 
-/// Digits in groups of four, the first group's weight, a sign, and the scale that is shown (`numeric_recv`).
-fn numeric(out: &mut Vec<u8>, d: Decimal) {
+/// Digits in groups of four, the first group's weight, a sign, and the scale that is shown (`numeric_recv`). The column has
+/// the value's digits after the point; whether it has those before it is seen here.
+fn numeric(out: &mut Vec<u8>, d: Decimal, declared: Option<(i32, i32)>) -> Result<(), String> {
+    if let Some((precision, column)) = declared {
+        let digits = u32::try_from(precision - column + d.scale as i32).unwrap_or(0);
+        if 10u128.checked_pow(digits).is_some_and(|bound| d.unscaled.unsigned_abs() >= bound) {
+            return Err(format!("{d} does not fit numeric({precision},{column})"));
+        }
+    }
     let scale = d.scale as usize;
     // Fraction digits are filled up to whole groups.
     let fill = (4 - scale % 4) % 4;
@@ -110,4 +130,5 @@ fn numeric(out: &mut Vec<u8>, d: Decimal) {
     out.extend(sign.to_be_bytes());
     out.extend((scale as u16).to_be_bytes());
     groups.iter().for_each(|g| out.extend(g.to_be_bytes()));
+    Ok(())
 }

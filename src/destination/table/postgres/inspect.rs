@@ -100,7 +100,8 @@ fn column(row: &[Value]) -> LiveColumn {
     let text = |i: usize| row.get(i).map(Value::text).unwrap_or_default();
     let int = |i: usize| row.get(i).map(Value::int).unwrap_or_default();
     let (typname, kind, category, typmod, schema) = (text(2), text(3), text(4), int(5), text(6));
-    // The modifier of times is their digits, -1 for all six; of numerics precision and scale, each in 16 bits, plus 4.
+    // The modifier of times is their digits, -1 for all six; of numerics precision and scale, each in 16 bits, plus 4; of
+    // texts their characters, plus 4.
     let digits = if typmod < 0 { 6 } else { typmod as i32 };
     let ty = match typname {
         "bool" => PgType::Bool,
@@ -109,7 +110,7 @@ fn column(row: &[Value]) -> LiveColumn {
         "int8" => PgType::Int8,
         "float4" => PgType::Float4,
         "float8" => PgType::Float8,
-        "numeric" => PgType::Numeric { scale: (typmod >= 4).then(|| scale_of(typmod)) },
+        "numeric" => PgType::Numeric { declared: (typmod >= 4).then(|| precision_and_scale(typmod)) },
         "bytea" => PgType::Bytea,
         "date" => PgType::Date,
         "time" => PgType::Time { digits },
@@ -119,6 +120,9 @@ fn column(row: &[Value]) -> LiveColumn {
         "json" => PgType::Json,
         "jsonb" => PgType::Jsonb,
         _ if kind == "e" => PgType::Enum(format!("{}.{}", quote(schema), quote(typname))),
+        "varchar" | "bpchar" if typmod >= 4 => {
+            PgType::Limited { characters: (typmod - 4) as usize, padded: typname == "bpchar" }
+        }
         // text, varchar, char, citext, and types like them: their binary form is their text.
         _ if category == "S" => PgType::Text,
         _ => return live(row, Stored::Unknown),
@@ -126,9 +130,10 @@ fn column(row: &[Value]) -> LiveColumn {
     live(row, Stored::Postgres(ty))
 }
 
-/// The scale in a numeric's modifier: eleven bits with a sign (`numeric.c`).
-fn scale_of(typmod: i64) -> i32 {
-    ((((typmod - 4) & 0x7ff) ^ 1024) - 1024) as i32
+/// What is in a numeric's modifier; the scale has eleven bits with a sign (`numeric.c`).
+fn precision_and_scale(typmod: i64) -> (i32, i32) {
+    let both = typmod - 4;
+    (((both >> 16) & 0xffff) as i32, (((both & 0x7ff) ^ 1024) - 1024) as i32)
 }
 
 fn live(row: &[Value], stored: Stored) -> LiveColumn {

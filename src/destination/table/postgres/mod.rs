@@ -7,7 +7,7 @@ mod staging;
 use super::{
     bridge::{Bridge, CONNECT, STATEMENT},
     live::{Dialect, LiveTable, Stored},
-    refusals::Refusal,
+    refusals::{Class, Refusal},
     round::Round,
     session::{Appended, Sending, Session, Trouble, Value},
     statements::{list, quote_table},
@@ -190,8 +190,10 @@ impl Session for Postgres {
             binary::row(&mut bytes, row.len());
             for (cell, column) in row.iter().zip(&table.columns) {
                 let Stored::Postgres(ty) = &column.stored else { continue };
-                binary::put(&mut bytes, cell, ty)
-                    .map_err(|why| Refusal::environment(format!("{}, column `{}`: {why}", table.name, column.name)))?;
+                binary::put(&mut bytes, cell, ty).map_err(|why| Refusal {
+                    class: Class::Record("value-refused"),
+                    ..Refusal::environment(format!("{}, column `{}`: {why}", table.name, column.name))
+                })?;
             }
         }
         bytes.extend(binary::TRAILER);
@@ -208,7 +210,12 @@ impl Session for Postgres {
     }
 
     fn load(&mut self, round: &Round<'_>, sending: Sending) -> Result<(), Trouble> {
-        let loads = self.stages.encode(round, sending)?;
+        let encoded = self.stages.encode(round, sending);
+        if encoded.is_err() {
+            // What does not fit a column may fit what it has become.
+            self.unaltered()?;
+        }
+        let loads = encoded?;
         for (sql, bytes) in loads {
             self.copy(&sql, &bytes)?;
         }
