@@ -102,6 +102,12 @@ fn what_cannot_work_is_refused_with_the_sql_that_makes_it(db: Db) {
             "would refuse or convert a decimal",
             "TEXT",
         ),
+        // Outside of STRICT tables ANY is a type like any other: a NUMERIC one.
+        (
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, total ANY, at TEXT)",
+            "would refuse or convert a decimal",
+            "TEXT",
+        ),
         (
             "CREATE TABLE orders (id BIGINT, total TEXT, at TEXT)",
             "no unique index on exactly its key columns (`id`)",
@@ -385,4 +391,27 @@ fn a_table_that_the_user_may_not_see_or_write_is_not_a_missing_one() {
     let unseen = open_as(path, orders());
     assert!(unseen.contains("permission denied for schema hidden"), "{unseen}");
     assert!(unseen.contains("grant the rights"), "{unseen}");
+}
+
+/// SQLite tells names of other letters' case from none; ANY takes every value as it is where the table is STRICT.
+#[test]
+fn names_of_another_case_and_any_type_are_good_in_sqlite() {
+    for table in [
+        "CREATE TABLE Orders (Id INTEGER PRIMARY KEY, TOTAL TEXT, At TEXT)",
+        "CREATE TABLE ORDERS (ID ANY PRIMARY KEY, Total ANY, at ANY NOT NULL) STRICT",
+    ] {
+        let db = Db::sqlite("names");
+        db.execute(table);
+        let targets = targets([TableDestination { on_conflict: OnConflict::Reject, ..orders() }]);
+        let mut tables = db.open(&targets);
+        claim(&mut tables).unwrap();
+        let mut batch = Batch::default();
+        for total in [1, 2] {
+            batch.record().row(0, &[V::Int(7), V::Bytes(vec![total]), V::Int(0)]);
+        }
+        batch.deliver(&mut tables, &targets).unwrap();
+        let rows = db.texts("SELECT id || ' ' || typeof(id) || ' ' || total || ' ' || typeof(total) FROM orders");
+        assert_eq!(rows, ["7 integer 0.01 text"], "{table}");
+        assert_eq!(db.texts("SELECT code FROM letters"), ["duplicate-key-refused"], "{table}");
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(
         return Err(stand(database, message, &create_table(dialect, destination)));
     };
     for column in &destination.columns {
-        let Some(found) = live.columns.iter().find(|c| c.name == column.name) else {
+        let Some(found) = live.columns.iter().find(|c| dialect.same(&c.name, &column.name)) else {
             let message = format!("table `{table}` in {} has no column `{}`", place(database), column.name);
             return Err(stand(database, message, &add_column(dialect, destination, &column.name).unwrap_or_default()));
         };
@@ -43,10 +43,10 @@ pub(super) fn check(
             return Err(stand(database, message, &alter(dialect, destination, &column.name, shape)));
         }
     }
-    filled(database, destination, live)?;
+    filled(dialect, database, destination, live)?;
     permitted(database, destination, live)?;
     comparable(dialect, destination)?;
-    key_index(database, destination, live)
+    key_index(dialect, database, destination, live)
 }
 
 /// A column that nothing fills and that takes no NULL: it would refuse every row.
@@ -55,8 +55,13 @@ pub(super) fn unfilled(live: &LiveTable, written: impl Fn(&str) -> bool) -> Opti
     lacking.map(|c| &*c.name)
 }
 
-fn filled(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
-    let written = |name: &str| destination.columns.iter().any(|c| c.name == name);
+fn filled(
+    dialect: Dialect,
+    database: &Database,
+    destination: &TableDestination,
+    live: &LiveTable,
+) -> Result<(), Setback> {
+    let written = |name: &str| destination.columns.iter().any(|c| dialect.same(&c.name, name));
     let Some(name) = unfilled(live, written) else { return Ok(()) };
     let table = &destination.table;
     let message = format!(
@@ -101,7 +106,12 @@ fn comparable(dialect: Dialect, destination: &TableDestination) -> Result<(), Se
     }
 }
 
-fn key_index(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
+fn key_index(
+    dialect: Dialect,
+    database: &Database,
+    destination: &TableDestination,
+    live: &LiveTable,
+) -> Result<(), Setback> {
     let is_key = |c: &&LiveColumn| c.loose && destination.key_columns.contains(&c.name);
     if let Some(column) = live.columns.iter().find(is_key) {
         let message = format!(
@@ -114,7 +124,7 @@ fn key_index(database: &Database, destination: &TableDestination, live: &LiveTab
         let sql = alter(Dialect::Postgres, destination, &column.name, Shape::Text);
         return Err(stand(database, message, &sql));
     }
-    if destination.key_columns.is_empty() || arbiters(destination, live).next().is_some() {
+    if destination.key_columns.is_empty() || arbiters(dialect, destination, live).next().is_some() {
         return Ok(());
     }
     let (table, keys) = (&destination.table, destination.key_columns.join("`, `"));
@@ -124,15 +134,22 @@ fn key_index(database: &Database, destination: &TableDestination, live: &LiveTab
 }
 
 /// The unique indexes on exactly the key columns.
-fn arbiters<'a>(destination: &'a TableDestination, live: &'a LiveTable) -> impl Iterator<Item = &'a Vec<String>> {
+fn arbiters<'a>(
+    dialect: Dialect,
+    destination: &'a TableDestination,
+    live: &'a LiveTable,
+) -> impl Iterator<Item = &'a Vec<String>> {
     let keys = &destination.key_columns;
     live.unique
         .iter()
-        .filter(|i| i.columns.len() == keys.len() && keys.iter().all(|k| i.columns.contains(k)))
+        .filter(move |i| {
+            i.columns.len() == keys.len() && keys.iter().all(|k| i.columns.iter().any(|c| dialect.same(c, k)))
+        })
         .map(|i| &i.columns)
 }
 
-/// The names under which the database refuses a row whose key is there already: index names, or SQLite's list of columns.
+/// The names under which the database refuses a row whose key is there already: index names, or SQLite's list of columns in
+/// small letters.
 pub(super) fn rejecting(dialect: Dialect, destination: &TableDestination, live: &LiveTable) -> Vec<String> {
     if destination.on_conflict != OnConflict::Reject || destination.key_columns.is_empty() {
         return Vec::new();
@@ -140,11 +157,11 @@ pub(super) fn rejecting(dialect: Dialect, destination: &TableDestination, live: 
     let table = &destination.table.table;
     match dialect {
         Dialect::Postgres => {
-            let named = live.unique.iter().filter(|i| arbiters(destination, live).any(|c| *c == i.columns));
+            let named = live.unique.iter().filter(|i| arbiters(dialect, destination, live).any(|c| *c == i.columns));
             named.map(|i| i.name.clone()).collect()
         }
-        Dialect::Sqlite => arbiters(destination, live)
-            .map(|c| c.iter().map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", "))
+        Dialect::Sqlite => arbiters(dialect, destination, live)
+            .map(|c| c.iter().map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ").to_ascii_lowercase())
             .collect(),
     }
 }

@@ -99,12 +99,15 @@ pub(super) fn columns(dialect: Dialect, name: &TableName, at: &str, live: &LiveT
         Setback::stand(Cause::Database, message, help)
     };
     let columns = COLUMNS.iter().map(|(column, shape)| {
-        let found = live.columns.iter().find(|c| c.name == *column).ok_or_else(|| wrong(column, "is missing"))?;
+        let found =
+            live.columns.iter().find(|c| dialect.same(&c.name, column)).ok_or_else(|| wrong(column, "is missing"))?;
         super::check::fits(*shape, found).map_err(|why| wrong(column, &format!("is {}: {why}", found.type_name)))?;
         Ok(found.clone())
     });
     let columns = columns.collect::<Result<_, Setback>>()?;
-    if let Some(column) = super::check::unfilled(live, |name| COLUMNS.iter().any(|(column, _)| *column == name)) {
+    if let Some(column) =
+        super::check::unfilled(live, |name| COLUMNS.iter().any(|(column, _)| dialect.same(column, name)))
+    {
         let why = "is NOT NULL, and no letter fills it: give it a default";
         return Err(wrong(column, why));
     }

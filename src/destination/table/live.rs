@@ -15,6 +15,14 @@ impl Dialect {
         }
     }
 
+    /// Whether two names are one column's: all of them stand in quotes, and SQLite looks past case even so.
+    pub(super) fn same(self, one: &str, other: &str) -> bool {
+        match self {
+            Dialect::Postgres => one == other,
+            Dialect::Sqlite => one.eq_ignore_ascii_case(other),
+        }
+    }
+
     /// What follows a savepoint so that deferrable constraints wait until they are asked, once, about all rows since.
     pub(super) const fn defer(self) -> &'static str {
         match self {
@@ -158,7 +166,7 @@ impl Affinity {
             Affinity::Integer
         } else if has("CHAR") || has("CLOB") || has("TEXT") {
             Affinity::Text
-        } else if has("BLOB") || declared.is_empty() || declared == "ANY" {
+        } else if has("BLOB") || declared.is_empty() {
             Affinity::Blob
         } else if has("REAL") || has("FLOA") || has("DOUB") {
             Affinity::Real

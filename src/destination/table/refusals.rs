@@ -190,11 +190,11 @@ pub(super) fn of_sqlite(code: i32) -> Class {
     }
 }
 
-/// Constraint and column out of `UNIQUE constraint failed: t.a, t.b`.
+/// Constraint, in small letters as names of any case are one, and column out of `UNIQUE constraint failed: t.a, t.b`.
 fn sqlite_place(message: &str) -> (String, String) {
     let Some((_, place)) = message.split_once("constraint failed: ") else { return Default::default() };
     let column = if place.contains(", ") { "" } else { place.rsplit_once('.').map_or("", |(_, column)| column) };
-    (place.to_owned(), column.to_owned())
+    (place.to_ascii_lowercase(), column.to_owned())
 }
 
 /// What to call the database when something is refused.

@@ -21,7 +21,7 @@ const UNIQUE: &str = "SELECT l.name, i.name FROM pragma_index_list($1) AS l, pra
 
 pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<LiveTable>, Refusal> {
     let table = [Value::Text(name.table.clone())];
-    let strict = session.fetch("SELECT strict FROM pragma_table_list WHERE name = $1", &table)?;
+    let strict = session.fetch("SELECT strict FROM pragma_table_list WHERE name = $1 COLLATE NOCASE", &table)?;
     let strict = strict.first().and_then(|r| r.first()).is_some_and(|v| v.int() == 1);
     let rows = session.fetch(COLUMNS, &table)?;
     if rows.is_empty() {
@@ -32,10 +32,15 @@ pub(super) fn table(session: &mut Sqlite, name: &TableName) -> Result<Option<Liv
     let is_row_id = |row: &[Value]| keys == 1 && int(row, 5) == 1 && text(row, 1).eq_ignore_ascii_case("integer");
     let columns = rows.iter().map(|row| {
         let declared = text(row, 1);
+        let stored = match strict && declared.eq_ignore_ascii_case("any") {
+            // Only there it is a type of its own, which keeps every value as it came.
+            true => Stored::Sqlite { affinity: Affinity::Blob, strict: false },
+            false => Stored::Sqlite { affinity: Affinity::of(declared), strict },
+        };
         LiveColumn {
             name: text(row, 0).to_owned(),
             type_name: declared.to_owned(),
-            stored: Stored::Sqlite { affinity: Affinity::of(declared), strict },
+            stored,
             not_null: int(row, 2) == 1,
             has_default: int(row, 3) == 1 || is_row_id(row),
             // Hidden 2 and 3 are generated columns.
