@@ -4,6 +4,7 @@ use super::{
     Decimal, Interval, JsonWriter, NULL,
     read::{Flaw, Reader},
     shape::Shape,
+    uuid,
 };
 use crate::schema::{Kind, NodeId, Schema, Unit};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub enum Cell<'a> {
     Double(f64),
     Decimal(Decimal),
     Text(&'a str),
+    /// What a string that should be a UUID says instead: no column takes it.
+    NotUuid(&'a str),
     Bytes(&'a [u8]),
     /// Days since 1970-01-01.
     Date(i32),
@@ -89,9 +92,10 @@ impl CellReader {
             Shape::Bytes => Cell::Bytes(r.bytes()?),
             Shape::Fixed(size) => Cell::Bytes(r.fixed(size)?),
             Shape::Text => Cell::Text(r.text()?),
-            Shape::Uuid => {
+            Shape::Uuid { fixed: true } => Cell::Uuid(r.fixed(16)?.try_into().unwrap_or_default()),
+            Shape::Uuid { fixed: false } => {
                 let text = r.text()?;
-                uuid::Uuid::try_parse(text).map_or(Cell::Text(text), |uuid| Cell::Uuid(uuid.into_bytes()))
+                uuid::parse(text).map_or(Cell::NotUuid(text), Cell::Uuid)
             }
             Shape::Decimal { scale, fixed, .. } => {
                 let bytes = match fixed {
@@ -162,7 +166,7 @@ mod tests {
     fn symbols_and_uuids_read_as_what_they_say() {
         assert_eq!(cell(r#"{"type": "enum", "name": "e", "symbols": ["A", "B"]}"#, &[2]), r#"Text("B")"#);
         let uuid = r#"{"type": "string", "logicalType": "uuid"}"#;
-        assert_eq!(cell(uuid, b"\x08none"), r#"Text("none")"#);
+        assert_eq!(cell(uuid, b"\x08none"), r#"NotUuid("none")"#);
         let body = [&[72][..], b"00000000-0000-0000-0000-000000000007"].concat();
         assert!(cell(uuid, &body).starts_with("Uuid([0, "));
     }

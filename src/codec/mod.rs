@@ -16,6 +16,7 @@ mod splice;
 mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uuid;
 #[cfg(test)]
 mod properties;
 pub mod write;

@@ -22,7 +22,10 @@ pub(super) enum Shape {
         fixed: Option<usize>,
     },
     Enum,
-    Uuid,
+    /// Its 16 bytes where it is a fixed, else its text.
+    Uuid {
+        fixed: bool,
+    },
     Date,
     Time(Unit),
     Instant(Unit),
@@ -54,7 +57,7 @@ impl Shape {
             }
             (Kind::Int, Some(Logical::Date)) => Shape::Date,
             (Kind::Fixed(_), Some(Logical::Duration)) => Shape::Interval,
-            (Kind::String, Some(Logical::Uuid)) => Shape::Uuid,
+            (kind, Some(Logical::Uuid)) => Shape::Uuid { fixed: *kind != Kind::String },
             (Kind::Null, _) => Shape::Null,
             (Kind::Boolean, _) => Shape::Boolean,
             (Kind::Int, _) => Shape::Int,

@@ -60,6 +60,7 @@ fn scalars() -> impl Strategy<Value = Json> {
         1 => (1u32..38, 0u32..10).prop_map(|(p, s)| json!({"type": "bytes", "logicalType": "decimal", "precision": p, "scale": s.min(p)})),
         1 => (0usize..9).prop_map(|size| json!({"type": "fixed", "name": "", "size": size})),
         1 => Just(json!({"type": "fixed", "name": "", "size": 12, "logicalType": "duration"})),
+        1 => Just(json!({"type": "fixed", "name": "", "size": 16, "logicalType": "uuid"})),
         1 => (1usize..9).prop_map(|symbols| {
             let symbols: Vec<String> = (0..symbols).map(|i| format!("S{i}")).collect();
             json!({"type": "enum", "name": "", "symbols": symbols})

@@ -100,7 +100,7 @@ impl Fitting<'_> {
             (Some(Logical::Decimal { .. }), _) | (_, Some(Logical::Decimal { .. })) => false,
             (Some(x), Some(y)) => same_unit_or_finer(x, y),
             // A date or a timestamp is no number, and a number is none of them.
-            (Some(x), None) => x == Logical::Uuid && matches!(b.kind, Kind::String | Kind::Bytes),
+            (Some(x), None) => x == Logical::Uuid && promotes(&a.kind, &b.kind),
             (None, Some(_)) => false,
             (None, None) => promotes(&a.kind, &b.kind),
         }

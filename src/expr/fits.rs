@@ -93,7 +93,8 @@ pub(super) fn type_fits(ty: &Ty, target: &Shape) -> Result<(), String> {
         (Ty::Timestamp, _, Some(to)) if on(Clock::Utc, to) => Ok(()),
         (Ty::Local, _, Some(to)) if on(Clock::Local, to) => Ok(()),
         (Ty::Duration, _, Some(to)) if on(Clock::Day, to) => Ok(()),
-        (Ty::String, _, None | Some(Logical::Uuid)) if matches!(solid.kind(), Kind::String | Kind::Enum(_)) => Ok(()),
+        (Ty::String, _, None) if matches!(solid.kind(), Kind::String | Kind::Enum(_)) => Ok(()),
+        (Ty::String, _, Some(Logical::Uuid)) => Ok(()),
         (Ty::Timestamp, _, Some(Logical::Date)) => no(": a timestamp has a time of day"),
         (_, _, Some(_)) => no(""),
         (Ty::Bool, Kind::Boolean, _)

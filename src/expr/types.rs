@@ -103,6 +103,7 @@ impl Ty {
             Kind::Boolean => Ty::Bool,
             Kind::Int | Kind::Long => Ty::Int,
             Kind::Float | Kind::Double => Ty::Double,
+            Kind::Fixed(_) if shape.logical() == Some(Logical::Uuid) => Ty::String,
             Kind::Bytes | Kind::Fixed(_) => Ty::Bytes,
             Kind::String | Kind::Enum(_) => Ty::String,
             Kind::Array(item) => Ty::List(Box::new(Ty::of(&shape.at(*item))), Some(shape.clone())),

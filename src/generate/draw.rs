@@ -7,7 +7,7 @@ use super::{
     make::{RecordMaker, World},
     value::{self, Value, bare},
 };
-use crate::schema::{Catalog, FileProblem, Kind, RecordType, Schema};
+use crate::schema::{Catalog, FileProblem, Kind, Logical, RecordType, Schema};
 use serde_json::Value as Json;
 use std::{
     sync::Arc,
@@ -182,7 +182,8 @@ impl Compiler<'_, '_> {
                 continue;
             }
             let node = self.schema.node(bare(&self.schema, field.node));
-            if !matches!(node.kind, Kind::String | Kind::Int | Kind::Long | Kind::Enum(_)) {
+            let plain = matches!(node.kind, Kind::String | Kind::Int | Kind::Long | Kind::Enum(_));
+            if !plain && node.logical != Some(Logical::Uuid) {
                 let message = format!("`{}` is {}, which is no key's text", field.name, what(&self.schema, field.node));
                 self.desk.tell_key(&hint, "key", message, "a key is a string, an int, a long or an enum");
             }

@@ -137,7 +137,7 @@ fn wrong_json(schema: &Schema, node: NodeId, chance: &mut Chance) -> Option<(Jso
     let other_type = chance.share(0.4);
     Some(match (schema.kind(node), logical) {
         (Kind::Union(_) | Kind::Null, _) => return None,
-        (Kind::String, Some(Logical::Uuid)) if !other_type => (json!("evt-17"), &["bad-uuid"]),
+        (_, Some(Logical::Uuid)) if !other_type => (json!("evt-17"), &["bad-uuid"]),
         (Kind::String | Kind::Boolean, _) => (json!(17), &["wrong-type"]),
         (Kind::Enum(_), _) if !other_type => (json!("no_such_symbol"), &["unknown-symbol"]),
         (_, Some(Logical::Decimal { .. })) if !other_type => (json!("about 20"), &["bad-decimal"]),

@@ -55,6 +55,7 @@ impl Value {
                 let _ = write::decimal_fixed(out, *n, fixed.size);
             }
             (Value::Decimal(n), _) => write::decimal(out, *n),
+            (Value::Text(text), Kind::Fixed(_)) => out.extend(crate::codec::uuid::parse(text).unwrap_or_default()),
             (Value::Text(text), _) => write::text(out, text),
             (Value::Bytes(bytes), Kind::Fixed(_)) => out.extend_from_slice(bytes),
             (Value::Bytes(bytes), _) => write::bytes(out, bytes),
@@ -109,8 +110,8 @@ pub fn literal(schema: &Schema, node: NodeId, json: &serde_json::Value) -> Optio
         (Kind::Int, None, Json::Number(n)) => Value::Integer(i64::from(i32::try_from(n.as_i64()?).ok()?)),
         (Kind::Long, None, Json::Number(n)) => Value::Integer(n.as_i64()?),
         (Kind::Float | Kind::Double, _, Json::Number(n)) => Value::Float(n.as_f64()?),
-        (Kind::String, Some(Logical::Uuid), Json::String(s)) => {
-            uuid::Uuid::try_parse(s).ok()?;
+        (Kind::String | Kind::Fixed(_), Some(Logical::Uuid), Json::String(s)) => {
+            crate::codec::uuid::parse(s)?;
             Value::Text(s.clone())
         }
         (Kind::String, _, Json::String(s)) => Value::Text(s.clone()),

@@ -70,7 +70,7 @@ fn json(cell: &Cell<'_>) -> serde_json::Value {
         Cell::Date(d) => (*d).into(),
         Cell::Double(d) => (*d).into(),
         Cell::Decimal(d) => d.to_string().into(),
-        Cell::Text(t) => (*t).into(),
+        Cell::Text(t) | Cell::NotUuid(t) => (*t).into(),
         Cell::Interval(i) => i.to_string().into(),
         Cell::Bytes(b) => BASE64_STANDARD.encode(b).into(),
         Cell::Uuid(u) => uuid::Uuid::from_bytes(*u).to_string().into(),

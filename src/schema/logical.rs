@@ -126,9 +126,9 @@ pub(super) fn read(object: &Json, kind: &Kind, problems: &mut Vec<Problem>) -> O
             let help = "give it a \"type\" of \"fixed\" with a \"size\" of 12, or take \"logicalType\" away";
             return ignored(misfit(name, "a fixed of 12 bytes"), help);
         }
-        // The specification also has it on fixed(16), which is carried here as its bytes.
-        "uuid" if matches!(kind, Kind::Fixed(f) if f.size == 16) => return None,
-        "uuid" => (Logical::Uuid, matches!(kind, Kind::String), "string"),
+        "uuid" if matches!(kind, Kind::Fixed(f) if f.size == 16) => return Some(Logical::Uuid),
+        "uuid" if *kind == Kind::String => return Some(Logical::Uuid),
+        "uuid" => return ignored(misfit(name, "string or a fixed of 16 bytes"), &change("string")),
         known if KNOWN.contains(&known) => return None,
         unknown => {
             let help = nearest(unknown, KNOWN).map_or(String::new(), |n| format!("did you mean \"{n}\"?"));

@@ -59,6 +59,21 @@ fn a_schema_needs_no_routes() {
     assert!(finished.stdout.starts_with("{\"customer_id\":1,\"name\":\""), "{}", finished.stdout);
 }
 
+#[test]
+fn a_uuid_of_16_bytes_is_one() {
+    let schema = r#"{"type":"record","name":"T","namespace":"shop","fields":[
+        {"name":"id","type":{"type":"fixed","name":"Id","size":16,"logicalType":"uuid"},"pointsman":{"key":true}}]}"#;
+    let project = Project::new(ROUTES).file("schemas/T.avsc", schema);
+    fs::remove_file(project.folder.join("routes.toml")).unwrap();
+    let text = generate(&project, &["shop.T", "--count", "1"]).ok().stdout;
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    generate(&project, &["shop.T", "--count", "1", "--to", "file:t.avro"]).ok();
+    let bytes = fs::read(project.folder.join("t.avro")).unwrap();
+    let Value::Record(fields) = Reader::new(&bytes[..]).unwrap().next().unwrap().unwrap() else { panic!("{text}") };
+    let Value::Uuid(id) = &fields[0].1 else { panic!("{fields:?}") };
+    assert_eq!(record["id"], id.to_string());
+}
+
 const ROUTES: &str = r#"
 version = 1
 app = "a"

@@ -159,6 +159,7 @@ fn every_type() -> TableDestination {
             {"name": "at", "type": {"type": "long", "logicalType": "timestamp-nanos"}}, {"name": "sum", "type": {"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 20}}]}"#.to_owned()),
         ("marks", r#"{"type": "map", "values": "long"}"#.to_owned()),
         ("either", r#"["null", "string", "long"]"#.to_owned()),
+        ("device", r#"{"type": "fixed", "name": "Device", "size": 16, "logicalType": "uuid"}"#.to_owned()),
     ];
     let columns: Vec<(&str, &str)> = columns.iter().map(|(n, t)| (*n, t.as_str())).collect();
     destination("every type", &["id"], &columns)
@@ -212,6 +213,7 @@ fn the_derived_table_takes_every_type(db: Db) {
             V::Raw([&span[..], &[1, 2, 1]].concat()),
             V::Raw(vec![2, 2, b'k', 14, 0]),
             V::Raw(vec![2, 2, b's']),
+            V::Raw((1..=16).collect()),
         ];
         batch.record();
         batch.row(0, &row);
@@ -243,6 +245,7 @@ fn the_derived_table_takes_every_type(db: Db) {
     assert_eq!(inside(db.pick("box ->> 'sum'", "box")).matches("0.00000000000000000001").count(), 1);
     assert_eq!(inside("marks ->> 'k'"), "7");
     assert_eq!(inside("either"), "\"s\"");
+    assert_eq!(inside("device"), "01020304-0506-0708-090a-0b0c0d0e0f10");
 }
 
 fn a_dead_letter_table_of_another_shape_is_refused(db: Db) {

@@ -7,6 +7,9 @@ use super::{
 };
 use crate::schema::{Kind, NodeId, Schema};
 
+/// What a UUID is expected as.
+pub(super) const UUID: &str = "a UUID like \"6f9619ff-8b86-d011-b42d-00c04fc964ff\"";
+
 /// How a validator wants its JSON read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JsonOptions {
@@ -98,7 +101,7 @@ impl Program {
             Shape::Text => "a string",
             Shape::Decimal { .. } => "a decimal",
             Shape::Enum => "a string, one of the enum's symbols",
-            Shape::Uuid => "a UUID",
+            Shape::Uuid { .. } => UUID,
             Shape::Date => "a date like \"2024-06-30\"",
             Shape::Time(_) => "a time like \"20:40:35\"",
             Shape::Instant(_) => "a timestamp like \"2024-06-30T20:40:35Z\"",

@@ -4,9 +4,9 @@
 //! out, is put in order once it is closed; so is the count of an array, which stands before its items.
 
 use super::{
-    super::{MAX_DEPTH, civil, read::MAX_EMPTY_ITEMS, shape::Shape, write},
+    super::{MAX_DEPTH, civil, read::MAX_EMPTY_ITEMS, shape::Shape, uuid, write},
     Refusal,
-    compile::{JsonOptions, Program, Step},
+    compile::{JsonOptions, Program, Step, UUID},
     fail,
     fields::Fields,
     numbers::{self, Moment},
@@ -181,11 +181,14 @@ impl<'w, 'j> Walk<'w, 'j> {
                 write::text(self.out, text);
                 return Ok(());
             }
-            Shape::Uuid => {
-                if uuid::Uuid::try_parse(text).is_err() {
-                    return Err(fail("bad-uuid", format!("expected a UUID, found the string {:?}", brief(text))));
+            Shape::Uuid { fixed } => {
+                match uuid::parse(text) {
+                    None => {
+                        return Err(fail("bad-uuid", format!("expected {UUID}, found the string {:?}", brief(text))));
+                    }
+                    Some(bytes) if fixed => self.out.extend_from_slice(&bytes),
+                    Some(_) => write::text(self.out, text),
                 }
-                write::text(self.out, text);
                 return Ok(());
             }
             Shape::Decimal { precision, scale, fixed } => {

@@ -40,6 +40,7 @@ const LOCAL_NANOS: &str = r#"{"type": "long", "logicalType": "local-timestamp-na
 const DURATION: &str = r#"{"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}"#;
 const DATE: &str = r#"{"type": "int", "logicalType": "date"}"#;
 const TIME: &str = r#"{"type": "int", "logicalType": "time-millis"}"#;
+const UUID_FIXED: &str = r#"{"type": "fixed", "name": "u", "size": 16, "logicalType": "uuid"}"#;
 const UUID: &str = r#"{"type": "string", "logicalType": "uuid"}"#;
 const MONEY: &str = r#"{"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}"#;
 const CENTS: &str =
@@ -78,6 +79,8 @@ fn values_read_and_are_written_in_their_natural_form() {
         (LOCAL_NANOS, r#""2024-06-30T20:40:35.000000001""#, r#""2024-06-30T20:40:35.000000001""#),
         (DURATION, r#""P1Y2W1DT1M0.5S""#, r#""P12M15DT60.500S""#),
         (UUID, r#""6f9619ff-8b86-d011-b42d-00c04fc964ff""#, r#""6f9619ff-8b86-d011-b42d-00c04fc964ff""#),
+        (UUID, r#""6F9619FF-8B86-D011-B42D-00C04FC964FF""#, r#""6F9619FF-8B86-D011-B42D-00C04FC964FF""#),
+        (UUID_FIXED, r#""6F9619FF-8B86-D011-B42D-00C04FC964FF""#, r#""6f9619ff-8b86-d011-b42d-00c04fc964ff""#),
         (r#"{"type": "array", "items": "int"}"#, "[ 1 , 2 ]", "[1,2]"),
         (r#"{"type": "array", "items": "int"}"#, "[]", "[]"),
         (r#"{"type": "map", "values": "int"}"#, r#"{"b": 1, "a\n": 2}"#, r#"{"b":1,"a\n":2}"#),
@@ -116,7 +119,11 @@ fn what_does_not_fit_is_refused_with_a_code_and_a_reason() {
         (NANOS, r#""2300-01-01T00:00:00Z""#, "bad-date", "with its offset"),
         (DURATION, r#""P-1M""#, "bad-date", "expected a duration"),
         (DURATION, "5", "wrong-type", "expected a duration like \"P14M3DT0.5S\", found the number 5"),
+        (UUID_FIXED, r#""0123456789abcdef""#, "bad-uuid", "expected a UUID like"),
         (UUID, r#""6f96""#, "bad-uuid", "expected a UUID"),
+        (UUID, r#""6f9619ff8b86d011b42d00c04fc964ff""#, "bad-uuid", "expected a UUID like"),
+        (UUID, r#""{6f9619ff-8b86-d011-b42d-00c04fc964ff}""#, "bad-uuid", "expected a UUID like"),
+        (UUID, r#""urn:uuid:6f9619ff-8b86-d011-b42d-00c04fc964ff""#, "bad-uuid", "expected a UUID like"),
         (SIZE, r#""XL""#, "unknown-symbol", r#""XL" is none of the enum's symbols"#),
         (FIXED, r#""abc""#, "bad-bytes", "expected 2 bytes, found 3"),
         (r#""bytes""#, r#""€""#, "bad-bytes", "no byte"),

@@ -152,7 +152,7 @@ fn takes(shape: Shape) -> &'static [Class] {
         Shape::Float | Shape::Double => &[Number],
         Shape::Decimal { .. } => &[Integer, Number, Text],
         Shape::Date | Shape::Time(_) | Shape::Instant(_) | Shape::Local(_) => &[Integer, Text],
-        Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid | Shape::Interval => &[Text],
+        Shape::Bytes | Shape::Text | Shape::Fixed(_) | Shape::Enum | Shape::Uuid { .. } | Shape::Interval => &[Text],
         Shape::Array(_) => &[Array],
         Shape::Map(_) | Shape::Record => &[Object],
         Shape::Union => &[],

@@ -6,6 +6,7 @@ use super::{
         layout::least,
         read::{Flaw, Reader},
         shape::Shape,
+        uuid,
     },
     union::Union,
 };
@@ -78,7 +79,8 @@ impl JsonWriter {
             Shape::Double => float(out, r.double()?),
             Shape::Bytes => self.bytes(out, r.bytes()?),
             Shape::Fixed(size) => self.bytes(out, r.fixed(size)?),
-            Shape::Text | Shape::Uuid => text(out, r.text()?),
+            Shape::Text | Shape::Uuid { fixed: false } => text(out, r.text()?),
+            Shape::Uuid { fixed: true } => text(out, uuid::text(r.fixed(16)?, &mut [0; 36])),
             Shape::Decimal { scale, fixed, .. } => {
                 let bytes = match fixed {
                     Some(size) => r.fixed(size)?,

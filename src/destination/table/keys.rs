@@ -22,7 +22,7 @@ pub(super) fn push(key: &mut Vec<u8>, cell: &Cell<'_>) {
             key.push(1);
             key.extend((d.unscaled as u128 ^ 1 << 127).to_be_bytes());
         }
-        Cell::Text(t) => ended(key, t.as_bytes()),
+        Cell::Text(t) | Cell::NotUuid(t) => ended(key, t.as_bytes()),
         Cell::Interval(i) => ended(key, i.to_string().as_bytes()),
         Cell::Bytes(b) => ended(key, b),
         Cell::Json(j) => ended(key, j),

@@ -3,7 +3,7 @@
 
 use super::{Shape, Ty, write::whole_value};
 use crate::{
-    codec::{Decimal, Layout, Scanner, write},
+    codec::{Decimal, Layout, Scanner, uuid, write},
     expr::{
         fits,
         functions::{duration_text, timestamp_text},
@@ -23,7 +23,10 @@ pub(super) enum Encode {
     Float,
     Double,
     Text,
-    Uuid,
+    /// On a fixed its bytes, else its text.
+    Uuid {
+        fixed: bool,
+    },
     Bytes,
     Fixed(usize),
     Enum {
@@ -90,7 +93,7 @@ impl Encode {
             }
             // `fits` lets these through only where they are copied.
             (_, Some(Logical::Date | Logical::Duration)) => Encode::Unfit,
-            (_, Some(Logical::Uuid)) => Encode::Uuid,
+            (kind, Some(Logical::Uuid)) => Encode::Uuid { fixed: *kind != Kind::String },
             (Kind::Null, _) => Encode::Null,
             (Kind::Boolean, _) => Encode::Boolean,
             (Kind::Int, _) => Encode::Int,
@@ -169,9 +172,10 @@ impl Encode {
                 put_decimal(d, *fixed, *precision, *scale, out)?;
             }
             (Encode::Text, Val::Str(s)) => write::text(out, s),
-            (Encode::Uuid, Val::Str(s)) => match uuid::Uuid::try_parse(s) {
-                Ok(_) => write::text(out, s),
-                Err(_) => return Err(fault("bad-conversion", format!("'{s}' is not a UUID"))),
+            (Encode::Uuid { fixed }, Val::Str(s)) => match uuid::parse(s) {
+                Some(bytes) if *fixed => out.extend_from_slice(&bytes),
+                Some(_) => write::text(out, s),
+                None => return Err(fault("bad-conversion", format!("'{s}' is not a UUID"))),
             },
             (Encode::Bytes, Val::Bytes(b)) => write::bytes(out, b),
             (Encode::Fixed(size), Val::Bytes(b)) if b.len() == *size => out.extend_from_slice(b),

@@ -1,7 +1,7 @@
 //! Encoded values read at their offset, by their node. A scan has proven them; a flaw here is a caller's wrong offset.
 
 use crate::{
-    codec::{Decimal, read::Reader},
+    codec::{self, Decimal, read::Reader},
     expr::{
         types::Shape,
         value::{Res, Val, fault, flawed, missing},
@@ -43,6 +43,11 @@ pub(super) fn sized(bytes: &[u8], at: u32) -> Res<&[u8]> {
 #[inline]
 pub(super) fn fixed(bytes: &[u8], at: u32, size: usize) -> Res<&[u8]> {
     Reader::new(bytes, at as usize).fixed(size).map_err(flawed)
+}
+
+/// The text of a UUID on a fixed.
+pub(super) fn uuid<'r>(arena: &'r Bump, bytes: &[u8], at: u32) -> Res<&'r str> {
+    Ok(arena.alloc_str(codec::uuid::text(fixed(bytes, at, 16)?, &mut [0; 36])))
 }
 
 #[inline]
@@ -94,6 +99,8 @@ pub(super) enum Decode {
     Text,
     Bytes,
     Fixed(usize),
+    /// A fixed, as its text.
+    Uuid,
     Decimal {
         fixed: Option<usize>,
         scale: u32,
@@ -127,6 +134,7 @@ impl Decode {
             (Kind::Float, _) => Decode::Float,
             (Kind::Double, _) => Decode::Double,
             (Kind::Bytes, _) => Decode::Bytes,
+            (Kind::Fixed(_), Some(Logical::Uuid)) => Decode::Uuid,
             (Kind::Fixed(f), _) => Decode::Fixed(f.size),
             (Kind::String, _) => Decode::Text,
             (Kind::Enum(e), _) => Decode::Enum(e.symbols.clone()),
@@ -156,6 +164,7 @@ impl Decode {
             Decode::Text => Val::Str(text(bytes, at)?),
             Decode::Bytes => Val::Bytes(sized(bytes, at)?),
             Decode::Fixed(size) => Val::Bytes(fixed(bytes, at, *size)?),
+            Decode::Uuid => Val::Str(uuid(arena, bytes, at)?),
             Decode::Decimal { fixed: None, scale } => Val::Decimal(decimal(sized(bytes, at)?, *scale)?),
             Decode::Decimal { fixed: Some(size), scale } => Val::Decimal(decimal(fixed(bytes, at, *size)?, *scale)?),
             Decode::Enum(symbols) => {

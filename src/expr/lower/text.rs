@@ -28,6 +28,9 @@ impl Lower<'_, '_> {
                             Ok(f.scope.scratch.alloc_str(symbols.get(index).ok_or_else(missing)?))
                         })
                     }
+                    schema::Kind::Fixed(_) => {
+                        text_fn(move |f| place.read(f, |bytes, at| encoded::uuid(f.scope.scratch, bytes, at)))
+                    }
                     _ => text_fn(move |f| place.read(f, encoded::text)),
                 }
             }

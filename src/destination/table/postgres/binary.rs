@@ -28,6 +28,7 @@ pub(super) fn put(out: &mut Vec<u8>, cell: &Cell<'_>, ty: &PgType) -> Result<(),
         (Cell::Double(d), PgType::Float8) => field(out, &d.to_be_bytes()),
         (Cell::Double(d), PgType::Float4) => field(out, &(*d as f32).to_be_bytes()),
         (Cell::Decimal(d), PgType::Numeric { declared }) => numeric(out, *d, *declared)?,
+        (Cell::NotUuid(t), _) => return Err(format!("{t:?}, which is no UUID")),
         (Cell::Text(t), PgType::Text | PgType::Limited { .. } | PgType::Enum(_)) => text(out, t.as_bytes(), ty)?,
         (Cell::Interval(i), PgType::Text | PgType::Limited { .. }) => text(out, i.to_string().as_bytes(), ty)?,
         (Cell::Json(j), PgType::Text | PgType::Limited { .. } | PgType::Json) => text(out, j, ty)?,
@@ -46,7 +47,7 @@ pub(super) fn put(out: &mut Vec<u8>, cell: &Cell<'_>, ty: &PgType) -> Result<(),
             field(out, &date.to_be_bytes());
         }
         (Cell::Time(t), PgType::Time { .. }) => {
-            let time = Some(*t).filter(|t| (0..=86_400_000_000).contains(t)).ok_or("a time outside of a day")?;
+            let time = Some(*t).filter(|t| (0..86_400_000_000).contains(t)).ok_or("a time outside of a day")?;
             field(out, &time.to_be_bytes());
         }
         (Cell::Instant(t), PgType::Timestamptz { .. }) | (Cell::Local(t), PgType::Timestamp { .. }) => {

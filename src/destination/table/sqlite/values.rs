@@ -140,6 +140,7 @@ impl Target {
                 shape,
                 Shape::Float
                     | Shape::Double
+                    | Shape::Uuid
                     | Shape::Date
                     | Shape::Time { .. }
                     | Shape::Instant { .. }
@@ -176,6 +177,7 @@ pub(super) fn put(arguments: &mut SqliteArguments, cell: &Cell<'_>) -> Result<()
         Cell::Double(d) if d.is_nan() => return Err("NaN, which SQLite would keep as NULL".to_owned()),
         Cell::Double(d) => arguments.add(*d),
         Cell::Decimal(d) => arguments.add(d.to_string()),
+        Cell::NotUuid(t) => return Err(format!("{t:?}, which is no UUID")),
         Cell::Text(t) => arguments.add(*t),
         Cell::Interval(i) => arguments.add(i.to_string()),
         Cell::Bytes(b) => arguments.add(*b),
