@@ -25,8 +25,14 @@ pub(super) fn source<'v>(cx: &Context<'_>, value: &'v Value) -> Option<&'v str> 
 
 /// An expression of any type. `seen` is what made this environment: an enricher is checked again in each route that uses it.
 pub(super) fn any(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>) -> Option<Typed> {
+    checked(cx, value, env, seen, "")
+}
+
+/// `lone` is the help where all of it is a name that is unknown; by itself, that it may have been meant as text.
+fn checked(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>, lone: &str) -> Option<Typed> {
     let found = expr::check(source(cx, value)?, env);
-    found.map_err(|problems| report(cx, value, problems, seen)).ok()
+    let typed = found.map_err(|problems| report(cx, value, problems, seen, lone)).ok()?;
+    Some(typed)
 }
 
 /// Whether an expression's values can be written as `schema`, which they have by themselves; where not, that is reported.
@@ -49,13 +55,13 @@ pub(super) fn writable(
 
 /// An expression that says yes or no.
 pub(super) fn condition(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>) -> Option<Typed> {
-    let typed = any(cx, value, env, seen)?;
+    let typed = checked(cx, value, env, seen, "write a condition over the record's fields, as in `quantity > 0`")?;
     if *typed.ty() == Type::Bool {
         return Some(typed);
     }
     let mut problem =
         Problem::error("not-a-condition", value.place, format!("expected a condition, found {}", words(typed.ty())))
-            .help("compare it with something, as in `quantity > 0`");
+            .help(format!("compare it with something, as in `{}`", comparison(source(cx, value)?, typed.ty())));
     if let Type::Nullable(inner) = typed.ty()
         && **inner == Type::Bool
     {
@@ -65,22 +71,41 @@ pub(super) fn condition(cx: &Context<'_>, value: &Value, env: &Env, seen: Option
     None
 }
 
+/// A condition that a value of this type might have been meant for.
+fn comparison(source: &str, ty: &Type) -> String {
+    let it = if source.chars().count() > 40 || source.contains(['\n', '?']) { "…" } else { source };
+    match ty {
+        Type::Nullable(_) | Type::Null => format!("{it} != null"),
+        Type::Int => format!("{it} > 0"),
+        Type::Double | Type::Decimal { .. } => format!("{it} > 0.0"),
+        Type::String => format!("{it} != ''"),
+        Type::Timestamp => format!("{it} < now()"),
+        Type::List(_) | Type::Map(_) | Type::Bytes => format!("size({it}) > 0"),
+        _ => "quantity > 0".into(),
+    }
+}
+
 /// A condition over the record before it is decoded.
 pub(super) fn raw(cx: &Context<'_>, value: &Value, json: bool) -> Option<RawTyped> {
     let found = expr::check_raw(source(cx, value)?, json);
-    found.map_err(|problems| report(cx, value, problems, None)).ok()
+    let typed = found.map_err(|problems| report(cx, value, problems, None, "")).ok()?;
+    Some(typed)
 }
 
-fn report(cx: &Context<'_>, value: &Value, problems: Vec<expr::Problem>, seen: Option<&(Place, String)>) {
+fn report(cx: &Context<'_>, value: &Value, problems: Vec<expr::Problem>, seen: Option<&(Place, String)>, lone: &str) {
     for found in problems {
         let place = cx.inside(value.place, found.span.clone());
         let mut problem = Problem::error(found.code, place, found.message).help(found.help);
-        // A lone word that is no field was most likely meant as text.
+        // A lone word that is no field was most likely meant as text, where a text can stand.
         if let (Kind::String(source), "unknown-name") = (&value.kind, found.code)
             && found.span == (0..source.len())
             && !problem.help.contains("there is")
         {
-            problem = problem.help(format!("a literal has quotes of its own: `\"'{source}'\"`"));
+            if lone.is_empty() {
+                problem = problem.help(format!("a literal has quotes of its own: `\"'{source}'\"`"));
+            } else if problem.help.is_empty() {
+                problem = problem.help(lone);
+            }
         }
         if let Some((place, label)) = seen {
             problem = problem.also(*place, label.clone());

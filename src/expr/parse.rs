@@ -169,23 +169,78 @@ fn syntax_error(tokens: &Tokens<'_>, errors: &cel::ParseErrors) -> Problem {
         let what = rest.split(':').next().unwrap_or(rest);
         return problems::syntax(token.span.clone(), format!("`{text}` is not a valid {}", plain(what)), "");
     }
-    let help = match text {
-        "=" => "equality is `==`",
-        "and" | "AND" => "write `&&`",
-        "or" | "OR" => "write `||`",
-        "not" | "NOT" => "write `!`",
-        "&" => "write `&&`",
-        "|" => "write `||`",
-        "<>" => "write `!=`",
-        "$" => "environment variables are not filled in here: an expression stands as it is written",
-        "'" | "\"" => "the string is not closed",
-        _ => "",
-    };
     let unclosed = token.kind == Kind::Text && tokens.all.last().is_some_and(|t| t.span == token.span);
-    if unclosed && error.msg.contains("token recognition") {
+    if matches!(text, "'" | "\"") || unclosed && error.msg.contains("token recognition") {
         return problems::syntax(token.span.clone(), "the string is not closed".into(), "");
     }
-    problems::syntax(token.span.clone(), format!("unexpected `{text}`"), help)
+    match tokens.all.iter().position(|t| t.span == token.span).and_then(|i| habit(tokens, i)) {
+        Some((at, help)) => problems::syntax(
+            tokens.all[at].span.clone(),
+            format!("unexpected `{}`", tokens.text(&tokens.all[at])),
+            help,
+        ),
+        None => problems::syntax(token.span.clone(), format!("unexpected `{text}`"), ""),
+    }
+}
+
+/// What is written so in other languages: the token that is none of CEL's, given the one that the parser stumbled at, and
+/// what to write.
+fn habit(tokens: &Tokens<'_>, stumbled: usize) -> Option<(usize, &'static str)> {
+    const CHOICE: &str = "a choice is `condition ? this : that`";
+    const PATTERN: &str = "write `x.matches('^A.*')`, or `x.startsWith('A')`, `x.endsWith('A')`, `x.contains('A')`";
+    let text = |i: usize| tokens.all.get(i).map_or(String::new(), |t| tokens.text(t).to_ascii_lowercase());
+    let before = |i: usize| i.checked_sub(1).map_or(String::new(), text);
+    // Where `?` is not a choice's, the parser stumbles anywhere.
+    let chains = |i: &usize| {
+        let joined = tokens.all.get(i + 1).is_some_and(|next| next.span.start == tokens.all[*i].span.end);
+        text(*i) == "?" && joined && matches!(&*text(i + 1), "?" | ".")
+    };
+    if let Some(at) = (0..tokens.all.len()).find(chains) {
+        return Some((at, "what may be null gets a value by `x != null ? x : …`"));
+    }
+    if before(stumbled) == "not" {
+        return Some((stumbled - 1, "write `!`"));
+    }
+    let (token, before, here, after) = (&tokens.all[stumbled], before(stumbled), text(stumbled), text(stumbled + 1));
+    let help = match &*here {
+        "=" if before == "!=" => "inequality is `!=`",
+        "=" if after == ">" => "write `xs.all(x, …)`: a name, a comma and the condition",
+        "=" if after == "~" => PATTERN,
+        "=" => "equality is `==`",
+        "and" | "&" => "write `&&`",
+        "or" | "|" => "write `||`",
+        "not" if after == "in" => "write `!(x in [1, 2])`",
+        "not" => "write `!`",
+        "is" if after == "not" => "write `x != null`",
+        "is" => "write `x == null`",
+        "like" | "ilike" | "rlike" | "matches" | "~" | "contains" | "startswith" | "endswith" => PATTERN,
+        "between" => "write `x >= 1 && x <= 5`",
+        "then" | "when" | "else" => CHOICE,
+        "<>" => "write `!=`",
+        ";" => "leave it out: an expression is one value",
+        "," if opened_by_in(tokens, stumbled) => "a list has brackets: `x in [1, 2]`",
+        "," if before.parse::<u64>().is_ok() && after.parse::<u64>().is_ok() => "a number has no commas",
+        "$" if after == "." => "fields stand by name, without `$.`",
+        "$" => "environment variables are not filled in here: an expression stands as it is written",
+        "#" => "a comment begins with `//`",
+        "`" => "a name has no quotes",
+        number if token.kind == Kind::Number && number.ends_with(['s', 'm', 'h', 'd']) => {
+            "a span of time is `duration('7d')`"
+        }
+        _ => {
+            let count = |mark: &str| (0..tokens.all.len()).filter(|i| text(*i) == mark).count();
+            let question = (0..tokens.all.len()).rev().find(|i| text(*i) == "?");
+            return question.filter(|_| count("?") > count(":")).map(|at| (at, CHOICE));
+        }
+    };
+    Some((stumbled, help))
+}
+
+/// Whether the innermost bracket around a token is the `(` of `in (`.
+fn opened_by_in(tokens: &Tokens<'_>, token: usize) -> bool {
+    let around = |i: &usize| tokens.all[*i].kind == Kind::Open && tokens.all[*i].partner.is_none_or(|p| p > token);
+    let open = (0..token).rev().find(around).filter(|i| tokens.text(&tokens.all[*i]) == "(");
+    open.and_then(|i| i.checked_sub(1)).is_some_and(|i| tokens.text(&tokens.all[i]) == "in")
 }
 
 /// What the parser calls a kind of literal, for people.

@@ -81,6 +81,10 @@ impl Checker<'_> {
             "value" => problem.help = "after decoding, fields stand by name".into(),
             "item" => problem.help = "`item` is there where `for_each` is".into(),
             "schema" => problem.help = "`schema` is for `where_raw` and `when_raw`".into(),
+            "NULL" | "Null" | "None" | "nil" | "undefined" => problem.help = "write `null`".into(),
+            "TRUE" | "True" => problem.help = "write `true`".into(),
+            "FALSE" | "False" => problem.help = "write `false`".into(),
+            "now" | "NOW" | "current_timestamp" | "CURRENT_TIMESTAMP" => problem.help = "write `now()`".into(),
             _ => {}
         }
         self.fail(problem)
@@ -143,6 +147,16 @@ impl Checker<'_> {
                 ("record", _) => return self.envelope(field, at, span),
                 _ => {}
             }
+        }
+        let world = self.world;
+        let is_field =
+            |name: &str| matches!(world, World::Decoded(env) if env.view.fields.iter().any(|f| f.name == name));
+        if let Node::Name(name) = &of.node
+            && is_field(field)
+            && !(is_field(name) || self.is_var(name) || name == "item")
+        {
+            let help = format!("fields stand by name: `{field}`");
+            return self.fail(problems::problem(of.span.clone(), "unknown-name", format!("no field `{name}`"), help));
         }
         let e = self.expr(of, Want::Nothing)?;
         match e.ty.solid().clone() {
@@ -251,7 +265,11 @@ impl Checker<'_> {
             Ty::Dyn(None) if matches!(key.ty, Ty::Int | Ty::String) => (Ty::Dyn(None), key.ty.clone()),
             ty => {
                 let message = format!("{ty} has no elements");
-                return self.fail(problems::mismatch(of.span.clone(), message, ""));
+                let help = match ty {
+                    Ty::String => format!("write `{}.substring(0, 1)`", self.text(&of.span)),
+                    _ => String::new(),
+                };
+                return self.fail(problems::mismatch(of.span.clone(), message, help));
             }
         };
         if !key.ty.same(&wanted) {

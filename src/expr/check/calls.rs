@@ -315,14 +315,27 @@ impl Checker<'_> {
             (true, Some((on, rest))) => format!("{on}.{name}({})", rest.join(", ")),
             _ => format!("{name}({})", types.join(", ")),
         };
-        self.fail(problems::arguments(
-            span,
-            format!("there is no `{found}`"),
-            format!("there is {}", usages.join(", ")),
-        ))
+        // The same function, called the other way round: `int(x)`, `x.trim()`.
+        let other = |s: &&&Signature| {
+            s.member != member
+                && s.params.len() == operands.len()
+                && s.params.iter().zip(operands).all(|(p, e)| p.takes(&e.ty))
+        };
+        let texts: Vec<&str> = operands.iter().map(|e| self.text(&e.span)).collect();
+        let help = match (named.iter().find(other), texts.split_first()) {
+            (Some(_), Some((on, rest))) if !member => format!("write `{on}.{name}({})`", rest.join(", ")),
+            (Some(_), _) => format!("write `{name}({})`", texts.join(", ")),
+            (None, _) => format!("there is {}", usages.join(", ")),
+        };
+        self.fail(problems::arguments(span, format!("there is no `{found}`"), help))
     }
 
     fn unknown_function<T>(&mut self, name: &str, at: &Span, target: Option<&Ast>, args: &[Ast]) -> Option<T> {
+        if target.is_none() && loops::named(name).is_some() {
+            let field = if name == "exists" { "; whether a field is there is `has(x)`" } else { "" };
+            let (message, help) = (format!("`{name}` is called on a list"), format!("write `xs.{name}(x, …)`{field}"));
+            return self.fail(problems::problem(at.clone(), "unknown-function", message, help));
+        }
         // Their own problems are worth knowing too.
         for operand in target.into_iter().chain(args) {
             self.expr(operand, Want::Nothing);
@@ -337,6 +350,14 @@ impl Checker<'_> {
             "str" | "toString" => "there is `string(x)`".into(),
             "uint" => "Avro has no unsigned integers: there is `int(x)`".into(),
             "isNull" | "is_null" => "write `x == null`".into(),
+            "isset" | "isSet" | "defined" | "present" | "isNotNull" => "write `has(x)`".into(),
+            "sum" | "avg" => "lists have `all`, `exists`, `exists_one`, `filter`, `map` and `size`".into(),
+            "today" | "TODAY" | "NOW" | "current_timestamp" => "there is `now()`".into(),
+            "regex" | "regexp_like" | "match" => "write `x.matches('^[a-z]+$')`".into(),
+            _ if functions::nearest(name) == Some(name) => {
+                let texts: Vec<&str> = target.into_iter().chain(args).map(|a| self.text(&a.span)).collect();
+                format!("write `{name}({})`", texts.join(", "))
+            }
             _ => functions::nearest(name).map(|near| format!("there is `{near}`")).unwrap_or_default(),
         };
         self.fail(problems::problem(at.clone(), "unknown-function", format!("no function `{name}`"), help))

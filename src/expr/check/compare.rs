@@ -35,7 +35,10 @@ impl Checker<'_> {
             (_, Node::Null) => return self.is_null(a, op, span),
             _ => {}
         }
+        let (left, right) = (a, b);
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
+        self.without_quotes(&a, right);
+        self.without_quotes(&b, left);
         let (a, b) = (a?, b?);
         let (of_a, of_b, lists) = match (&a.ty, &b.ty) {
             (Ty::List(of_a, _), Ty::List(of_b, _)) => (&**of_a, &**of_b, true),
@@ -118,7 +121,9 @@ impl Checker<'_> {
 
     /// `x in list`, `key in map`.
     fn membership(&mut self, a: &Ast, b: &Ast, span: Range<usize>) -> Option<Expr> {
+        let right = b;
         let (a, b) = self.beside(a, b, Want::Nothing, Checker::solid, Checker::solid);
+        self.without_quotes(&a, right);
         let (a, mut b) = (a?, b?);
         if let Kind::List(items) = &b.kind {
             for item in items {
@@ -132,7 +137,7 @@ impl Checker<'_> {
             other => {
                 let help = match other {
                     Ty::String => format!("write `{}.contains({})`", self.text(&b.span), self.text(&a.span)),
-                    _ => "the right side of `in` is a list or a map".into(),
+                    _ => "the right side of `in` is a list, as in `[1, 2]`, or a map".into(),
                 };
                 return self.fail(problems::mismatch(b.span, format!("`in` does not look into {other}"), help));
             }
@@ -155,6 +160,20 @@ impl Checker<'_> {
         }
         let a = if matches!(element.solid(), Ty::Decimal { .. }) { self.decimal(a) } else { a };
         Some(Expr::new(Ty::Bool, span, Kind::In(Box::new(a), Box::new(b))))
+    }
+
+    /// Beside a string, a name that is no field was most likely meant as text.
+    fn without_quotes(&mut self, string: &Option<Expr>, other: &Ast) {
+        let Some(Ty::String) = string.as_ref().map(|e| e.ty.solid()) else { return };
+        let names = if let Node::List(items) = &other.node { items.iter().collect() } else { vec![other] };
+        for ast in names {
+            let Node::Name(name) = &ast.node else { continue };
+            let unknown = |p: &&mut super::Problem| p.span == ast.span && p.code == "unknown-name";
+            let found = self.problems.iter_mut().find(unknown);
+            if let Some(problem) = found.filter(|p| p.help.is_empty() || p.help.starts_with("there are ")) {
+                problem.help = format!("a text has quotes: `'{name}'`");
+            }
+        }
     }
 
     /// Two operands whose types never go together.
@@ -189,6 +208,7 @@ impl Checker<'_> {
             (Int | Double | Decimal { .. } | Ty::Bool | Timestamp, String) if op == Binary::Add => {
                 format!("convert: `string({ta})`")
             }
+            (Ty::Bool, String | Int) | (String | Int, Ty::Bool) => "a boolean is `true` or `false`".into(),
             (Timestamp | Local, Int) => "a span of time is a duration: `duration('1h')`".into(),
             _ => std::string::String::new(),
         };
