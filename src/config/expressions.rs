@@ -32,7 +32,19 @@ pub(super) fn any(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Pla
 fn checked(cx: &Context<'_>, value: &Value, env: &Env, seen: Option<&(Place, String)>, lone: &str) -> Option<Typed> {
     let found = expr::check(source(cx, value)?, env);
     let typed = found.map_err(|problems| report(cx, value, problems, seen, lone)).ok()?;
+    unfilled(cx, value);
     Some(typed)
+}
+
+/// `${…}` in a quoted text: legal, and not what it is elsewhere in this file.
+fn unfilled(cx: &Context<'_>, value: &Value) {
+    let Kind::String(source) = &value.kind else { return };
+    let Some(at) = source.find("${") else { return };
+    let Some(length) = source[at..].find('}') else { return };
+    let variable = at..at + length + 1;
+    let message = format!("`{}` is not filled in: an expression stands as it is written", &source[variable.clone()]);
+    let problem = Problem::warning("unfilled-variable", cx.inside(value.place, variable), message);
+    cx.report(problem.help("write the value itself; where these characters are meant, `'$' + '{…}'`"));
 }
 
 /// Whether an expression's values can be written as `schema`, which they have by themselves; where not, that is reported.
@@ -89,6 +101,7 @@ fn comparison(source: &str, ty: &Type) -> String {
 pub(super) fn raw(cx: &Context<'_>, value: &Value, json: bool) -> Option<RawTyped> {
     let found = expr::check_raw(source(cx, value)?, json);
     let typed = found.map_err(|problems| report(cx, value, problems, None, "")).ok()?;
+    unfilled(cx, value);
     Some(typed)
 }
 
