@@ -21,9 +21,9 @@ use std::{
 /// or out of reach.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman apply                                shows the plan, and asks
-  pointsman apply --yes                          where nobody can be asked: in CI, in a container
-  pointsman apply --only tables                  migrations, and the tables that Pointsman keeps for itself
+  pointsman apply                 shows the plan, and asks
+  pointsman apply --yes           where nobody can be asked: CI, a container
+  pointsman apply --only tables   migrations, and Pointsman's own tables
 
 Exit codes: 0 done, or nothing to do; 1 something is incompatible or missing, a schema or a migration was refused, or the \
 answer was no; 2 nobody could be asked; 3 something cannot be reached.")]

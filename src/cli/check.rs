@@ -83,8 +83,13 @@ fn unreadable(file: &Path, format: Format, error: &io::Error, out: &mut impl Wri
     match format {
         Format::Human => {
             writeln!(out, "error: {message}")?;
-            if error.kind() == io::ErrorKind::NotFound {
-                writeln!(out, "  = help: name another file with `-f FILE`")?;
+            match error.kind() {
+                io::ErrorKind::NotFound => writeln!(out, "  = help: name another file with `-f FILE`")?,
+                io::ErrorKind::IsADirectory => {
+                    writeln!(out, "  = help: name a file in it: `-f {}`", file.join("routes.toml").display())?;
+                }
+                io::ErrorKind::PermissionDenied => writeln!(out, "  = help: let this user read it")?,
+                _ => {}
             }
         }
         Format::Json => {

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 /// `run` does so too, beside its routes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman collect                              every [collectors.NAME] of routes.toml
-  pointsman collect shop                         one of them
-  curl -H 'content-type: application/json' -d '{\"id\": 1}' localhost:8088/shop")]
+  pointsman collect        every [collectors.NAME] of routes.toml
+  pointsman collect shop   one of them
+  curl localhost:8088/shop -H 'content-type: application/json' -d '{\"id\": 1}'")]
 pub struct Args {
     /// Run only these collectors.
     #[arg(value_name = "NAME")]

@@ -17,9 +17,9 @@ use std::{
 /// Nothing is contacted. What these files are not, is left alone; dashboards of routes that are gone are removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman dashboards                           write to deploy/grafana/dashboards and deploy/prometheus
-  pointsman dashboards --out /etc/watch          write elsewhere
-  pointsman dashboards --check                   for CI: exit 1 when the files are not what the routes ask for")]
+  pointsman dashboards                    write to the folder deploy
+  pointsman dashboards --out /etc/watch   write elsewhere
+  pointsman dashboards --check            for CI: exit 1 where files have aged")]
 pub struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]

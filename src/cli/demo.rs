@@ -11,9 +11,9 @@ use std::env;
 /// Nothing else is needed: broker and schema registry are embedded, tables are SQLite files in a fresh folder.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman demo                                 some 20,000 records, a few seconds
-  pointsman demo --keep-running                  stay, with the status page and /metrics, until Ctrl-C
-  POINTSMAN_LOG=info pointsman demo              with the log that `run` writes")]
+  pointsman demo                      some 20,000 records, a few seconds
+  pointsman demo --keep-running       with the pages, until Ctrl-C
+  POINTSMAN_LOG=info pointsman demo   with the log that `run` writes")]
 pub struct Args {
     /// How many records to generate, for all jobs together. The embedded broker keeps no more than 5 MiB a partition.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = super::whole(1..=100_000))]

@@ -22,12 +22,18 @@ use std::{
 /// bytes. Hints are the attribute "pointsman" of a field: README has the reference.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman generate shop.Order                                 ten orders as JSON lines, to look at
-  pointsman generate processed-events --to topic --count 100000 as fast as it goes, to the route's own topic
-  pointsman generate job-states --to topic --batch 100 --pause 1s
-  pointsman generate shop.Event --to http://localhost:8088/events --rate 200 --start now
-  pointsman generate processed-events --invalid 5% --faults broken-rule,truncated
-  pointsman generate shop.Order --to file:orders.avro --count 5000")]
+  Ten orders as JSON lines, to look at:
+    pointsman generate shop.Order
+  To the route's own topic, as fast as it goes, or a hundred at a time:
+    pointsman generate processed-events --to topic --count 100000
+    pointsman generate job-states --to topic --batch 100 --pause 1s
+  To a collector, as if it happened now:
+    pointsman generate shop.Event --to http://localhost:8088/events --rate 200 \\
+      --start now
+  Some of them bad:
+    pointsman generate processed-events --invalid 5% --faults broken-rule
+  To a file:
+    pointsman generate shop.Order --to file:orders.avro --count 5000")]
 pub struct Args {
     /// A route of routes.toml, or the full name of a record in schemas/.
     #[arg(value_name = "ROUTE|SCHEMA")]

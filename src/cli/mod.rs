@@ -16,14 +16,13 @@ mod schemas;
 use crate::{
     config::{self, Loaded},
     schema::Catalog,
-    telemetry::{LogFormat, init_logs},
+    telemetry::{LogFormat, colours, init_logs},
     tools::Exit,
 };
 use check::Format;
 use clap::{Parser, Subcommand};
 use std::{
-    env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     ops::RangeInclusive,
     panic,
     path::Path,
@@ -122,11 +121,6 @@ fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + C
     }
 }
 
-/// Whether this stream is a terminal that wants colours (no-color.org).
-fn colours(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-}
-
 /// Standard output, as commands write to it: a reader that hung up has seen enough, and changes neither what is done nor
 /// how it ends.
 struct Out(io::StdoutLock<'static>);
@@ -172,6 +166,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    /// Prose is wrapped; what stands in columns has to fit.
+    #[test]
+    fn examples_fit_a_terminal_of_80_columns() {
+        let command = super::Cli::command();
+        for command in command.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with(' ')) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        }
     }
 
     #[test]

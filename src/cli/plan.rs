@@ -15,9 +15,9 @@ use std::{
 /// Asks the brokers, the schema registry and the databases of routes.toml.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman plan                                 everything, and the ACLs that the routes need
-  pointsman plan --only schemas --exit-code      for CI: 1 if a schema would be registered
-  pointsman plan --format json                   the same for programs
+  pointsman plan                              everything, and the ACLs needed
+  pointsman plan --only schemas --exit-code   for CI: 1 where one is to register
+  pointsman plan --format json                the same for programs
 
 Exit codes: 0, also with changes; 1 something is incompatible or missing, or (--exit-code) would change; 3 something \
 cannot be reached, the rest is shown.")]

@@ -14,9 +14,9 @@ use tokio::{
 /// Serve a schema registry that speaks Confluent's REST API.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman registry                             in memory, on 127.0.0.1:8081
-  pointsman registry --store schemas.log         kept in a file: ids stay the same after a restart
-  curl localhost:8081/subjects                   what it holds")]
+  pointsman registry                       in memory, on 127.0.0.1:8081
+  pointsman registry --store schemas.log   in a file: ids outlive a restart
+  curl localhost:8081/subjects             what it holds")]
 pub struct Args {
     /// The address to listen on; port 0 takes a free one, which the first line tells.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081", value_parser = address)]

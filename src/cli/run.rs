@@ -9,9 +9,9 @@ use std::{path::PathBuf, time::Duration};
 /// Carries the routes out, and takes events in by the collectors, until it is told to stop.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman run                                  every route of routes.toml
-  pointsman run --only orders --migrate          one route, after applying pending migrations
-  pointsman run --until-caught-up                end when each partition has reached the end it had at the start")]
+  pointsman run                           every route of routes.toml
+  pointsman run --only orders --migrate   one route, after pending migrations
+  pointsman run --until-caught-up         end at what was there at the start")]
 pub struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]

@@ -19,9 +19,9 @@ use std::{
 /// Each is registered as `<topic>-value`, whole: types from other files stand inside it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pointsman schemas check                        may what the routes write be registered? 1 if not
-  pointsman schemas diff                         what differs from the newest versions, field by field
-  pointsman schemas register                     as `pointsman apply --only schemas --yes`")]
+  pointsman schemas check      may what the routes write be registered? 1 if not
+  pointsman schemas diff       what differs from the newest versions
+  pointsman schemas register   as `pointsman apply --only schemas --yes`")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,

@@ -30,11 +30,20 @@ pub fn init_logs(format: LogFormat) -> Result<(), String> {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Auto if !terminal => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Auto | LogFormat::Human => {
-            let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            builder.with_ansi(colours).with_target(false).finish().try_init()
+            builder.with_ansi(colours(&std::io::stderr())).with_target(false).finish().try_init()
         }
     };
     Ok(())
+}
+
+/// Whether this stream is a terminal that wants colours: NO_COLOR (no-color.org), CLICOLOR and TERM are asked, as clap and the
+/// progress bars ask them.
+pub fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && coloured(|name| std::env::var(name).unwrap_or_default())
+}
+
+fn coloured(variable: impl Fn(&str) -> String) -> bool {
+    variable("NO_COLOR").is_empty() && variable("CLICOLOR") != "0" && variable("TERM") != "dumb"
 }
 
 fn filter() -> Result<EnvFilter, String> {
@@ -55,6 +64,13 @@ fn filter() -> Result<EnvFilter, String> {
 mod tests {
     use super::*;
     use tracing::Level;
+
+    #[test]
+    fn a_terminal_that_wants_no_colours_gets_none() {
+        let wanted = |set: &str, to: &str| coloured(|name| if name == set { to.into() } else { String::new() });
+        assert!(wanted("TERM", "xterm") && wanted("NO_COLOR", "") && wanted("CLICOLOR", "1"));
+        assert!(!wanted("TERM", "dumb") && !wanted("NO_COLOR", "1") && !wanted("CLICOLOR", "0"));
+    }
 
     #[test]
     fn without_a_filter_what_we_say_of_a_cluster_is_told() {

@@ -14,7 +14,7 @@ mod worker;
 
 pub use board::{Awaited, Counts, RouteView, SetbackView, State};
 pub use collector::{CollectorTelemetry, CollectorView};
-pub use logs::{LogFormat, init_logs};
+pub use logs::{LogFormat, colours, init_logs};
 pub use metrics::{METRICS, MetricDoc, MetricKind};
 pub use route::{CaseCounts, Example, FailureCount, RouteTelemetry, Sample};
 pub use worker::WorkerTelemetry;

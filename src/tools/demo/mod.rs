@@ -14,7 +14,7 @@ use crate::{
 use account::Owed;
 use indicatif::ProgressBar;
 use std::{
-    io::{IsTerminal, Write, stderr, stdout},
+    io::{Write, stderr, stdout},
     thread,
     time::{Duration, Instant},
 };
@@ -101,7 +101,7 @@ fn follow(telemetry: &Telemetry, owed: &[Owed]) {
     if let Some(style) = bar_style(style) {
         bar.set_style(style);
     }
-    let plain = !stderr().is_terminal();
+    let plain = bar.is_hidden();
     let (mut before, mut moved, mut told) = (0, Instant::now(), Instant::now());
     loop {
         let board = telemetry.board();

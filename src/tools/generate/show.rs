@@ -5,7 +5,7 @@ use crate::{
     schema::FileProblem,
     tools::{bar_style, thousands},
 };
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
     time::{Duration, Instant},
@@ -29,7 +29,8 @@ pub(super) struct Progress {
 impl Progress {
     pub fn new(options: &Options, place: &str) -> Progress {
         let bound = pace::bound(options);
-        let terminal = stderr().is_terminal();
+        // One that says that it is dumb shows no bar.
+        let terminal = !ProgressDrawTarget::stderr().is_hidden();
         let silent = options.to == To::Out && (stdout().is_terminal() || !terminal);
         let bar = (terminal && !silent).then(|| {
             let (bar, template) = match bound {
