@@ -64,11 +64,23 @@ impl Table {
     }
 }
 
+/// Errors of syntax that are told of one file.
+const MOST_TOLD: usize = 10;
+
 /// Reads a text. What can be read of a broken one is given too, but names and keys may be missing from it.
 pub(super) fn parse(text: &str, file: u32) -> (Table, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { file, problems: Vec::new() };
-    for error in errors {
+    let brace = text.len() - text.trim_start().len();
+    if !errors.is_empty() && text[brace..].starts_with('{') {
+        let problem = Problem::error("toml-syntax", reader.place(brace..brace + 1), "this is JSON, not TOML");
+        return (
+            Table::default(),
+            vec![problem.help("`-f` names a routes.toml; schemas stand in the folder schemas beside it")],
+        );
+    }
+    // Where there are more, something else than TOML stands here.
+    for error in errors.into_iter().take(MOST_TOLD) {
         let span = error.span().unwrap_or_default();
         let key = text.get(span.clone()).unwrap_or_default();
         let problem = match error.message() {

@@ -196,10 +196,14 @@ fn from_file(cx: &Context<'_>, section: &Section<'_>, url: String) -> String {
 fn migrations(cx: &Context<'_>, name: &Name, url: &str) -> PathBuf {
     let path = cx.relative(name.place, Path::new(&name.text));
     if !is_open(&name.text) && !path.is_dir() {
-        cx.report(
-            Problem::error("missing-folder", name.place, format!("there is no folder `{}`", path.display()))
-                .help("paths begin at the folder of the file that names them"),
-        );
+        let (message, help) = match path.exists() {
+            true => (format!("`{}` is no folder", path.display()), "name the folder of the migrations"),
+            false => {
+                let help = "paths begin at the folder of the file that names them";
+                (format!("there is no folder `{}`", path.display()), help)
+            }
+        };
+        cx.report(Problem::error("missing-folder", name.place, message).help(help));
     }
     let own = path.join(if url.starts_with("sqlite:") { "sqlite" } else { "postgres" });
     let folder = if own.is_dir() { own } else { path };
@@ -225,18 +229,20 @@ fn check_migrations(cx: &Context<'_>, place: Place, folder: &Path) {
         }
     };
     let mut numbers: BTreeMap<(i64, bool), &str> = BTreeMap::new();
-    for name in names.iter().filter(|n| n.ends_with(".sql")) {
-        let number = name.split_once('_').map(|(number, _)| number.parse());
+    for name in names.iter().filter(|n| n.to_ascii_lowercase().ends_with(".sql")) {
+        let named = name.split_once('_').filter(|_| name.ends_with(".sql"));
+        let number = named.map(|(number, _)| number.parse());
         let Some(Ok(number)) = number else {
             let at = folder.join(name);
             let unnumbered = match number {
                 None => {
-                    let message = format!("`{}` has no number: it is never applied", at.display());
+                    let message = format!("`{}` is not named as a migration: it is never applied", at.display());
                     Problem::warning("unnumbered-migration", place, message)
                 }
                 _ => Problem::error("unnumbered-migration", place, format!("`{}` has no number", at.display())),
             };
-            cx.report(unnumbered.help("a migration is named NUMBER_WORDS.sql, such as `3_orders.sql`"));
+            let help = format!("a migration is named NUMBER_WORDS.sql, such as `{}`", migration_name(name));
+            cx.report(unnumbered.help(help));
             continue;
         };
         if let Some(first) = numbers.insert((number, name.ends_with(".down.sql")), name) {
@@ -245,6 +251,20 @@ fn check_migrations(cx: &Context<'_>, place: Place, folder: &Path) {
             cx.report(Problem::error("same-number", place, message).help(help));
         }
     }
+}
+
+/// The name that was most likely meant: `V2__orders.sql` is `2_orders.sql`.
+fn migration_name(name: &str) -> String {
+    let stem = &name[..name.len() - ".sql".len()];
+    let digit = |c: char| c.is_ascii_digit();
+    let (number, words) =
+        match stem.find(digit).map(|at| stem[at..].split_at(stem[at..].find(|c| !digit(c)).unwrap_or(stem.len() - at)))
+        {
+            Some((number, words)) => (number, words),
+            None => ("3", stem),
+        };
+    let words = words.trim_matches(|c: char| !c.is_alphanumeric()).replace(|c: char| !c.is_alphanumeric(), "_");
+    format!("{number}_{}.sql", if words.is_empty() { "orders" } else { &words })
 }
 
 pub(super) fn http(main: &Section<'_>) -> Option<String> {

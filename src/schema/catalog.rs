@@ -44,7 +44,11 @@ impl Catalog {
         let mut paths = Vec::new();
         let mut problems = Vec::new();
         if let Err((folder, error)) = find(dir, &mut BTreeSet::new(), &mut paths) {
-            problems.push(unreadable(&folder, &error, "this folder should hold schemas, one .avsc file each"));
+            let help = match error.kind() {
+                io::ErrorKind::PermissionDenied => "let this user read it",
+                _ => "this folder should hold schemas, one .avsc file each",
+            };
+            problems.push(unreadable(&folder, &error, help));
         }
         paths.sort();
         let mut files = Vec::new();
@@ -52,7 +56,14 @@ impl Catalog {
             match fs::read(&path).map(utf8) {
                 Ok(Ok(text)) => files.push((path, text)),
                 Ok(Err((text, problem))) => problems.push(FileProblem { path, text: Some(text), problem }),
-                Err(error) => problems.push(unreadable(&path, &error, "")),
+                Err(error) => {
+                    let help = match error.kind() {
+                        io::ErrorKind::PermissionDenied => "let this user read it",
+                        _ if path.is_symlink() => "it is a link that leads to no file: mend it, or take it away",
+                        _ => "each .avsc in this folder is read: take it away where it is no schema",
+                    };
+                    problems.push(unreadable(&path, &error, help));
+                }
             }
         }
         let (catalog, found) = Catalog::of(files);

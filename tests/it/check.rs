@@ -120,6 +120,34 @@ fn a_file_that_is_not_there_is_the_environments_fault() {
     assert!(String::from_utf8(out).unwrap().contains("nowhere/routes.toml"));
 }
 
+/// What stands where a file should: told with what to do about it.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_told_with_what_to_do() {
+    let workspace = workspace("no-file");
+    let good = fs::read_to_string(folder().join("json.toml")).unwrap();
+    fs::write(workspace.join("routes.toml"), good).unwrap();
+    let said = |file: &str, code: u8, wanted: [&str; 2]| {
+        let args = CheckArgs { file: workspace.join(file), format: Format::Human, strict: false };
+        let mut out = Vec::new();
+        let ended = check::run(&args, OPTIONS, false, &mut out).unwrap() as u8;
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(ended, code, "{text}");
+        assert!(wanted.iter().all(|w| text.contains(w)), "{text}");
+    };
+    said("schemas", 3, ["cannot read", "schemas/routes.toml`"]);
+    let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, workspace.join("schemas").join(from)).unwrap();
+    // Up to a folder that is being read: each is read once.
+    link("..", "up");
+    said("routes.toml", 0, ["ok: 1 route", ""]);
+    link("nowhere", "Dead.avsc");
+    said("routes.toml", 1, ["schemas/Dead.avsc", "a link that leads to no file"]);
+    fs::remove_file(workspace.join("schemas/Dead.avsc")).unwrap();
+    link("Loop.avsc", "Loop.avsc");
+    said("routes.toml", 1, ["schemas/Loop.avsc", "a link that leads to no file"]);
+    fs::remove_dir_all(&workspace).unwrap();
+}
+
 /// What can be read but once, such as a pipe, is told as it was read.
 #[test]
 fn a_refused_configuration_is_read_once() {
