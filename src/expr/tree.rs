@@ -205,6 +205,15 @@ impl Expr {
         }
     }
 
+    /// Whether its value is read where it stands encoded, so that a union still says there which branch it is.
+    pub fn is_place(&self) -> bool {
+        match &self.kind {
+            Kind::Path(_) | Kind::Select(..) => true,
+            Kind::Index(of, _) => matches!(&of.ty, Ty::List(_, Some(_)) | Ty::Map(_, Some(_))),
+            _ => false,
+        }
+    }
+
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {
             Kind::Const(_)

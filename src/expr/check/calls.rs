@@ -94,12 +94,13 @@ impl Checker<'_> {
                 self.fail(problems::arguments(e.span, message, ""))
             }
             // Lists and maps stay encoded, so it has to be known which branch they are.
-            Ty::Dyn(Some(union)) if union.branches().iter().any(encoded) && !matches!(e.kind, Kind::Path(_)) => {
+            Ty::Dyn(Some(union)) if union.branches().iter().any(encoded) && !e.is_place() => {
                 let message = format!(
-                    "`{}` is one of several types, and only a path from the record shows which",
+                    "`{}` is one of several types, and only a place in the record shows which",
                     self.text(&e.span)
                 );
-                let help = "take the size of a path of names, or of a loop's variable over one: `xs.map(x, size(x))`";
+                let help =
+                    "take the size of a field, an element, or a loop's variable over a field: `xs.map(x, size(x))`";
                 self.fail(problems::arguments(e.span, message, help))
             }
             Ty::String | Ty::Bytes | Ty::List(..) | Ty::Map(..) | Ty::Dyn(_) => {

@@ -33,7 +33,7 @@ impl Checker<'_> {
         };
         let e = self.expr(of, Want::Nothing)?;
         let test = match (&e.ty, &e.kind) {
-            (Ty::Dyn(Some(union)), Kind::Path(_)) => {
+            (Ty::Dyn(Some(union)), _) if e.is_place() => {
                 let branches = branches(union, &name);
                 if !branches.contains(&true) {
                     return self.never(&e, union, named);
@@ -49,8 +49,9 @@ impl Checker<'_> {
             },
             (Ty::Dyn(Some(_)), _) => {
                 let text = self.text(&of.span);
-                let message = format!("`{text}` is one of several types, and only a path from the record shows which");
-                let help = "test a path of names, or a loop's variable over one: `xs.exists(x, type(x) == string)`";
+                let message = format!("`{text}` is one of several types, and only a place in the record shows which");
+                let help =
+                    "test a field, an element, or a loop's variable over a field: `xs.exists(x, type(x) == string)`";
                 return self.fail(problems::mismatch(of.span.clone(), message, help));
             }
             (Ty::Nullable(_), _) if name == "null_type" => Kind::IsNull(Box::new(e)),

@@ -7,7 +7,7 @@ use crate::{
         parse::Binary,
         tree::{Const, Envelope, Expr, Kind, Path, TypeTest},
         types::Ty,
-        value::{Val, fault},
+        value::{Val, fault, missing},
     },
     schema,
 };
@@ -160,8 +160,14 @@ impl Lower<'_, '_> {
                     Ok(found == name)
                 })
             }
-            // The checker makes no others.
-            (TypeTest::Branches(_), _) => Box::new(|_| Ok(false)),
+            (TypeTest::Branches(answers), _) => {
+                let (union, answers) = (self.union(e), answers.clone());
+                Box::new(move |f| {
+                    let (bytes, at) = union(f)?.ok_or_else(missing)?;
+                    let index = encoded::symbol(bytes, at, answers.len())?;
+                    Ok(answers.get(index).copied().unwrap_or(false))
+                })
+            }
         }
     }
 

@@ -111,7 +111,21 @@ impl Elements {
     }
 }
 
+/// What a lookup gives: the value, or, of a union, where its index stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Value,
+    Place,
+}
+
 type Lookup = Box<dyn for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<Val<'r>>> + Send>;
+
+/// Where a union's index stands; `None` where what is around it is null.
+pub(super) type UnionAt = Box<dyn for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<(&'r [u8], u32)>> + Send>;
+
+fn union_fn(f: impl for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<(&'r [u8], u32)>> + Send + 'static) -> UnionAt {
+    Box::new(f)
+}
 
 fn lookup_fn(f: impl for<'f, 'r> Fn(&Frame<'f, 'r>) -> Res<Option<Val<'r>>> + Send + 'static) -> Lookup {
     Box::new(f)
@@ -200,7 +214,7 @@ impl Lower<'_, '_> {
         val_fn(move |f| match lookup(f)? {
             Some(value) => Ok(value),
             None if nullable => Ok(Val::Null),
-            None => Err(fault("no-such-element", format!("`{text}` is absent"))),
+            None => Err(absent(&text)),
         })
     }
 
@@ -218,8 +232,8 @@ impl Lower<'_, '_> {
     fn lookup(&mut self, e: &Expr) -> Lookup {
         match &e.kind {
             Kind::Json | Kind::Member(..) => self.member(e),
-            Kind::Select(inner, steps) => self.select(inner, steps, e),
-            Kind::Index(of, key) => self.index(of, key),
+            Kind::Select(inner, steps) => self.select(inner, steps, e, Read::Value),
+            Kind::Index(of, key) => self.index(of, key, Read::Value),
             _ => {
                 let get = self.value(e);
                 lookup_fn(move |f| get(f).map(Some))
@@ -249,10 +263,30 @@ impl Lower<'_, '_> {
         })
     }
 
-    fn select(&mut self, inner: &Expr, steps: &[u16], e: &Expr) -> Lookup {
+    /// The place of a union that the checker has found to be one, [`Expr::is_place`].
+    pub(super) fn union(&mut self, e: &Expr) -> UnionAt {
+        let lookup = match &e.kind {
+            Kind::Select(inner, steps) => self.select(inner, steps, e, Read::Place),
+            Kind::Index(of, key) => self.index(of, key, Read::Place),
+            Kind::Path(path) => {
+                let place = self.place(path);
+                return union_fn(move |f| place.find(f));
+            }
+            _ => return union_fn(|_| Err(missing())),
+        };
+        let text = self.text_of(&e.span);
+        union_fn(move |f| match lookup(f)? {
+            Some(Val::At(bytes, at)) => Ok(Some((bytes, at))),
+            Some(_) => Ok(None),
+            None => Err(absent(&text)),
+        })
+    }
+
+    fn select(&mut self, inner: &Expr, steps: &[u16], e: &Expr, read: Read) -> Lookup {
         let Ty::Message(shape) = inner.ty.solid().clone() else { return lookup_fn(|_| Err(missing())) };
         let leaf = shape.below(steps);
-        let (walk, decode) = (Walk::new(&shape, steps), Decode::new(&leaf));
+        let decode = if read == Read::Place { Decode::Place } else { Decode::new(&leaf) };
+        let walk = Walk::new(&shape, steps);
         let get = self.place_or_null(inner);
         let dynamic = e.ty.is_dyn();
         lookup_fn(move |f| {
@@ -265,7 +299,7 @@ impl Lower<'_, '_> {
         })
     }
 
-    fn index(&mut self, of: &Expr, key: &Expr) -> Lookup {
+    fn index(&mut self, of: &Expr, key: &Expr, read: Read) -> Lookup {
         if let Kind::Envelope(Envelope::Headers) = of.kind {
             let key = self.text(key);
             return lookup_fn(move |f| {
@@ -280,6 +314,7 @@ impl Lower<'_, '_> {
             Ty::List(_, Some(shape)) | Ty::Map(_, Some(shape)) => Elements::new(shape),
             _ => None,
         };
+        let elements = elements.map(|e| if read == Read::Place { Elements { decode: Decode::Place, ..e } } else { e });
         let (of, key) = (self.place_or_null(of), self.value(key));
         lookup_fn(move |f| match (of(f)?, key(f)?, &elements) {
             (Val::At(bytes, at), Val::Int(n), Some(e)) => e.nth(f.scope.scratch, bytes, at, n),
@@ -315,11 +350,14 @@ impl Lower<'_, '_> {
 
     /// `size` of a field that is a list or map in some branches of its union; in the others it is what `call` says.
     pub(super) fn count_branch(&mut self, e: &Expr, call: GetVal) -> GetVal {
-        let (Ty::Dyn(Some(union)), Kind::Path(path)) = (&e.ty, &e.kind) else { return call };
+        let Ty::Dyn(Some(union)) = &e.ty else { return call };
         let branches: Vec<Option<Elements>> = union.branches().iter().map(Elements::new).collect();
-        let place = self.place(path);
+        if branches.iter().all(Option::is_none) {
+            return call;
+        }
+        let place = self.union(e);
         val_fn(move |f| {
-            let Some((bytes, at)) = place.find(f)? else { return call(f) };
+            let Some((bytes, at)) = place(f)? else { return call(f) };
             let mut reader = Reader::new(bytes, at as usize);
             let branch = reader.branch(branches.len()).map_err(flawed)?;
             match branches.get(branch) {
@@ -333,6 +371,10 @@ impl Lower<'_, '_> {
 /// A header's value: the last of a name counts, as in Kafka's own clients, and one without a value is absent.
 pub(super) fn header<'r>(f: &Frame<'_, 'r>, name: &[u8]) -> Option<&'r [u8]> {
     f.scope.record.headers.iter().rev().find(|h| h.name == name).and_then(|h| h.value)
+}
+
+fn absent(text: &str) -> Box<crate::expr::Fault> {
+    fault("no-such-element", format!("`{text}` is absent"))
 }
 
 fn not_utf8(header: &str) -> Box<crate::expr::Fault> {

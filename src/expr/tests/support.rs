@@ -57,7 +57,8 @@ pub(super) const SCHEMA: &str = r#"{
     {"name": "stamps", "type": {"type": "array", "items": {"type": "long", "logicalType": "timestamp-micros"}}},
     {"name": "seen", "type": {"type": "map", "values": {"type": "long", "logicalType": "timestamp-micros"}}},
     {"name": "visits", "type": {"type": "array", "items": {"type": "record", "name": "Visit", "fields": [
-      {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}}]}}},
+      {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+      {"name": "what", "type": ["null", "string", {"type": "array", "items": "long"}], "default": null}]}}},
     {"name": "device", "type": {"type": "fixed", "name": "Device", "size": 16, "logicalType": "uuid"}},
     {"name": "devices", "type": {"type": "array", "items": ["null", "Device"]}}
   ]}"#;
@@ -76,7 +77,7 @@ pub(super) const SALE: &str = r#"{
   "opt_tags": ["t"], "matrix": [["a"], ["b", "c"]], "marks": ["x", 5, true], "party": {"name": "Ada", "age": 36},
   "wild": ["a", "b"], "either": ["a"], "bag": ["één", [4, 5], {"map": {"x": 1}}], "plain": 5,
   "states": {"web": "open"}, "stamps": ["2024-07-01T12:00:00.000001Z"], "seen": {"web": "2024-07-01T12:00:00.000001Z"},
-  "visits": [{"at": "2024-07-01T12:00:00.000001Z"}], "device": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+  "visits": [{"at": "2024-07-01T12:00:00.000001Z", "what": [8, 9]}, {"at": 0}], "device": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
   "devices": ["00000000-0000-0000-0000-000000000007", null]}"#;
 
 /// 2024-08-01T12:00:00.000500Z.
