@@ -155,5 +155,10 @@ fn the_grants_of_the_document_are_enough() {
     for command in [&["plan", "--exit-code"][..], &["apply", "--yes"]] {
         limited.run(command).ok();
     }
+    scene.database.execute(&format!("REVOKE UPDATE, DELETE ON orders FROM {user}"));
+    let refused = limited.run(&["plan"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stdout.contains(&format!("user {user} may not UPDATE, DELETE in table `orders`")), "{refused:?}");
+    assert!(refused.stdout.contains(&format!("GRANT UPDATE, DELETE ON \"orders\" TO \"{user}\";")), "{refused:?}");
     scene.database.execute(&format!("DROP OWNED BY {user}; DROP ROLE {user}"));
 }
