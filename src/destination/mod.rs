@@ -109,9 +109,25 @@ pub struct Ticket {
 }
 
 /// Whether a topic of this id is another one than that of `then`; brokers older than 2.8 tell none.
-fn made_anew(partition: &Partition, topics: &TopicInfos, then: Option<&str>) -> bool {
-    let now = topics.get(&*partition.topic).and_then(|info| info.id.as_deref());
+fn made_anew(topic: &str, topics: &TopicInfos, then: Option<&str>) -> bool {
+    let now = topics.get(topic).and_then(|info| info.id.as_deref());
     matches!((now, then), (Some(now), Some(then)) if now != then && !then.is_empty())
+}
+
+/// Whether the topics of `then` are still there, and the same.
+///
+/// # Errors
+/// Which one is not: what that means for its records, a claim decides.
+pub fn unchanged(then: &TopicInfos, now: &TopicInfos) -> Result<(), Setback> {
+    for (topic, info) in then {
+        if !now.contains_key(topic) {
+            return Err(topic::gone(topic));
+        }
+        if made_anew(topic, now, info.id.as_deref()) {
+            return Err(Setback::retry(Cause::Broker, format!("topic {topic} was deleted and made again")));
+        }
+    }
+    Ok(())
 }
 
 /// The alarm: other records stand at the offsets that the group knows.

@@ -32,6 +32,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("queued.min.messages", "100000"),
     ("queued.max.messages.kbytes", "65536"),
     ("fetch.wait.max.ms", "100"),
+    // A topic that has come back, and partitions that a topic has gained, are the group's after so long.
+    ("topic.metadata.refresh.interval.ms", "30000"),
 ];
 
 /// Defaults of the classic group protocol alone: KIP-848 leaves these to the broker and refuses them.

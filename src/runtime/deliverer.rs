@@ -64,7 +64,8 @@ pub struct Report {
 pub enum Answer {
     /// The destination has been opened: the program whose rows it takes.
     Opened(Box<Program>),
-    Claimed(Positions),
+    /// The positions, and the topics as they were found.
+    Claimed(Positions, TopicInfos),
     Stored(Positions),
     Committed(Box<Committed>),
     /// A partition in which the group is not at the end of the start yet; none: it has caught up.
@@ -74,6 +75,8 @@ pub enum Answer {
     Fetched(Vec<(u32, Writer)>),
     /// Where partitions end.
     Ends(Positions),
+    /// The route's topics as they are now; `None` where the cluster does not say.
+    Looked(Option<TopicInfos>),
 }
 
 /// What a commit held.
@@ -187,7 +190,7 @@ impl Deliverer {
 
     fn carry_out(&mut self, task: Task) -> Result<Option<Answer>, Setback> {
         match task {
-            Task::Claim(partitions) => self.claim(&partitions).map(|p| Some(Answer::Claimed(p))),
+            Task::Claim(partitions) => self.claim(&partitions).map(|(p, topics)| Some(Answer::Claimed(p, topics))),
             Task::Write(work) => self.opened().write(work).map(|()| None),
             Task::Commit(ticket) => self.commit(ticket).map(|c| Some(Answer::Committed(Box::new(c)))),
             Task::Stored(partitions) => Ok(self.stored(&partitions).map(Answer::Stored)),
@@ -205,7 +208,7 @@ impl Deliverer {
         }
     }
 
-    fn claim(&mut self, partitions: &[Partition]) -> Result<Positions, Setback> {
+    fn claim(&mut self, partitions: &[Partition]) -> Result<(Positions, TopicInfos), Setback> {
         if self.destination.is_none() {
             let (program, destination) = self.opener.open()?;
             self.destination = Some(destination);
@@ -218,11 +221,12 @@ impl Deliverer {
         let (opener, current, attempt) = (&mut self.opener, &self.current, self.attempt);
         Deliverer::wanted(current, attempt)?;
         let destination = self.destination.as_mut().expect("opened above");
-        destination.claim(partitions, &topics, &mut |absent, why| {
+        let positions = destination.claim(partitions, &topics, &mut |absent, why| {
             let begins = opener.start(absent, why)?;
             // The answer may have taken its time, and what it says is stored next.
             Deliverer::wanted(current, attempt).map(|()| begins)
-        })
+        })?;
+        Ok((positions, topics))
     }
 
     /// Where the group stands; nothing where that cannot be seen, which is no setback to one who stands anyway.

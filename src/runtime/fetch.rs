@@ -56,6 +56,17 @@ impl Fetch {
         });
     }
 
+    /// Asks what these topics are now, and answers with `Looked`.
+    pub fn topics(&self, attempt: u64, consumer: Arc<Consumer>, topics: Vec<String>) {
+        let reports = self.reports.clone();
+        self.handle.spawn_blocking(move || {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let found = consumer.cluster(source::DEADLINE).topics(&names).ok();
+            // A worker that has ended does not listen any more.
+            let _ = reports.send(Report { attempt, what: Answer::Looked(found) });
+        });
+    }
+
     async fn schemas(&self, ids: &[u32]) -> Result<Vec<(u32, Writer)>, Setback> {
         let registry = self.registry.as_ref().ok_or_else(|| {
             Setback::stand(

@@ -2,7 +2,7 @@
 
 use super::deliverer::Attempt;
 use crate::{
-    destination::Work,
+    destination::{TopicInfos, Work},
     failure::Setback,
     record::{Positions, Records},
     source,
@@ -32,6 +32,9 @@ pub struct Hand {
     /// The positions that are claimed or committed, for the lag; and when to ask for the ends again.
     pub committed: Positions,
     pub lag_at: Option<Instant>,
+    /// The topics as they were claimed, and when to look at them again.
+    pub topics: TopicInfos,
+    pub look_at: Option<Instant>,
     /// Since when ids are taken for unknown, and all that ever were: the registry has had its grace for these.
     pub unknown_since: Option<Instant>,
     pub graced: BTreeSet<u32>,

@@ -11,7 +11,7 @@ use super::{
     supervisor::Notice,
 };
 use crate::{
-    destination::{Ticket, Work},
+    destination::{Ticket, TopicInfos, Work, unchanged},
     failure::{Cause, Setback},
     record::{Partition, Records},
     route::{Known, Program, Target, Writer},
@@ -39,6 +39,9 @@ const GRACED: usize = 1024;
 
 /// How often the ends of partitions are asked for while nothing is read from them.
 const LAG: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the topics that flow are still there, and the same.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit to
 /// topics is waited for, some 20 ms of full load, and 6 MiB of records at most.
@@ -107,6 +110,7 @@ impl Worker {
                 self.telemetry.troubled(&why);
             }
             self.ask_ends();
+            self.look();
             self.forget_thrown();
             self.turn();
         }
@@ -270,18 +274,21 @@ impl Worker {
             return;
         }
         match report.what {
-            Answer::Claimed(positions) => {
+            Answer::Claimed(positions, topics) => {
+                self.hand.topics = topics;
+                self.hand.look_at = Some(Instant::now() + LOOK);
                 self.hand.committed.clone_from(&positions);
                 self.input(Input::Claimed(positions));
                 self.hand.lag_at = None;
             }
             Answer::Stored(positions) => {
-                // Some may have been given up meanwhile.
-                let assigned = self.flow.assigned();
-                self.hand.committed.extend(positions.into_iter().filter(|(p, _)| assigned.contains(p)));
+                // Some may have been given up meanwhile. Of a topic that was made anew the group has read nothing.
+                let at = |p: &Partition| (p.clone(), positions.get(p).copied().unwrap_or(0));
+                self.hand.committed = self.flow.assigned().iter().map(at).collect();
                 self.ask_for_ends();
             }
             Answer::Ends(ends) => self.tell_lag(|p| ends.get(p).copied()),
+            Answer::Looked(found) => self.looked(found.as_ref()),
             Answer::Committed(committed) => self.committed(&committed),
             Answer::Failed(setback) => self.failed(setback),
             Answer::Compared(behind) => self.compared(behind),
@@ -352,6 +359,25 @@ impl Worker {
         let assigned = self.flow.assigned();
         if matches!(self.flow.state(), State::Standing(_)) && !assigned.is_empty() {
             self.order(Task::Stored(assigned.iter().cloned().collect()));
+        }
+    }
+
+    /// Looks whether the topics that flow are still those that were claimed: librdkafka goes on by their names, waiting
+    /// for one that is gone, and reading another one of the same name from where the first one's records ended.
+    fn look(&mut self) {
+        if self.flow.flowing() && self.hand.look_at.is_some_and(|at| at <= Instant::now()) {
+            self.hand.look_at = None;
+            let topics = self.hand.topics.keys().cloned().collect();
+            self.fetch.topics(self.hand.attempt.now(), self.source.consumer(), topics);
+        }
+    }
+
+    fn looked(&mut self, found: Option<&TopicInfos>) {
+        self.hand.look_at = Some(Instant::now() + LOOK);
+        if let (true, Some(found)) = (self.flow.flowing(), found)
+            && let Err(setback) = unchanged(&self.hand.topics, found)
+        {
+            self.failed(setback);
         }
     }
 

@@ -1,12 +1,17 @@
 //! Where a route goes on: in a topic that has grown, and in one that was made anew.
 
 use crate::harness::{
-    Database, Project, create_topic, delete_group, delete_records, delete_topic, grow_topic, head, message, produce,
-    read_topic, unique, wait_until,
+    Database, Project, Running, block_on, create_topic, delete_group, delete_records, delete_topic, grow_topic, head,
+    message, produce, read_topic, unique, wait_until,
 };
 use crate::kafka_records::{PATIENCE, settings};
 use pointsman::{kafka::Consumer, record::Partition};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::TcpListener,
+    time::Duration,
+};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"at","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -108,6 +113,60 @@ fn a_topic_that_was_made_anew_stands_with_an_alarm_however_long_the_new_one_is()
         both.project("on_position_lost = \"earliest\"").run(&["run", "--until-caught-up"]).ok();
         assert_eq!(both.delivered(), ids((0..5).chain(100..100 + new)), "{case}");
     }
+}
+
+/// A route that runs goes on by a topic's name: another one of that name has other records at the offsets that it knows.
+fn made_anew_under_a_route(keys: &str) -> (Both, Project, Running, String) {
+    let (both, listen) = (Both::new("anew"), TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    create_topic(&both.input, 1, &[]);
+    let project = both.project(keys);
+    project.run(&["run", "--until-caught-up"]).ok();
+    let routes = fs::read_to_string(project.folder.join("routes.toml")).unwrap();
+    // A route that runs on keeps the process.
+    let (out, other) = (format!("{}_out", both.app), format!("{}_other", both.app));
+    create_topic(&other, 1, &[]);
+    let further = format!(
+        "[http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{out}\"\nformat = \"json\"\nschema = \"at.Event\"\n\
+         dlq = \"stop\"\ndestination = {{ topic = \"{other}\", format = \"json\" }}\n"
+    );
+    let project = project.file("routes.toml", &(routes + &further));
+    let run = project.spawn(&["run"]);
+    both.send(0, 0..5);
+    wait_until("it flows", PATIENCE, || both.delivered() == ids(0..5));
+    // While it sleeps: it finds the new one as if there had been no other.
+    run.signal("STOP");
+    delete_topic(&both.input);
+    create_topic(&both.input, 1, &[]);
+    both.send(0, 100..109);
+    run.signal("CONT");
+    (both, project, run, format!("http://{listen}/metrics"))
+}
+
+#[test]
+fn a_topic_that_is_made_anew_under_a_route_stands_with_an_alarm_and_all_of_it_is_lag() {
+    let (both, _project, mut run, metrics) = made_anew_under_a_route("");
+    let alarm = format!("topic {} was deleted and made again", both.input);
+    wait_until("both routes stand, and say how much waits for a person", PATIENCE, || {
+        assert!(run.runs(), "{}", run.stderr());
+        let stderr = run.stderr();
+        let told = stderr.lines().filter(|line| line.contains(&alarm) && line.contains("\"standing\"")).count() == 2;
+        let page = block_on(async { reqwest::get(&metrics).await?.text().await }).unwrap_or_default();
+        let lag =
+            |r: &str| format!("pointsman_lag_records{{route=\"{r}\",topic=\"{}\",partition=\"0\"}} 9", both.input);
+        told && ["rows", "records"].iter().all(|route| page.contains(&lag(route)))
+    });
+}
+
+#[test]
+fn nothing_is_lost_of_a_topic_that_is_made_anew_under_a_route_that_goes_on() {
+    let (both, _project, run, _) = made_anew_under_a_route("start = \"latest\"\non_position_lost = \"earliest\"");
+    wait_until("all of the new topic is delivered", PATIENCE, || {
+        // What was read of it before it was noticed comes again.
+        both.delivered().map(|ids| ids.into_iter().collect::<BTreeSet<_>>())
+            == ids((0..5).chain(100..109)).map(|ids| ids.into_iter().collect())
+    });
+    run.signal("TERM");
+    run.wait().ok();
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a process says of itself while something that it needs does not answer.
 
 use crate::harness::{
-    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce, read_topic,
-    unique, wait_until,
+    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce,
+    read_topic, unique, wait_until,
 };
 use std::{net::TcpListener, time::Duration};
 
@@ -110,8 +110,7 @@ fn a_topic_that_goes_away_is_waited_for() {
     create_topic(&input, 1, &[]);
     create_topic(&output, 1, &[]);
     let project = Project::new(&format!(
-        "{}[kafka.consumer]\n\"topic.metadata.refresh.interval.ms\" = \"300\"\n\
-         [routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
+        "{}[routes.r]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
          on_position_lost = \"earliest\"\nretry = {{ max = \"1s\" }}\ndestination = {{ topic = \"{output}\", format = \"json\" }}\n",
         head(&app)
     ))
@@ -121,7 +120,8 @@ fn a_topic_that_goes_away_is_waited_for() {
     wait_until("the first is delivered", PATIENCE, || read_topic(&output).len() == 1);
     delete_topic(&input);
     wait_until("it says so", PATIENCE, || {
-        run.stderr().lines().any(|line| line.contains(&input) && line.contains("\"recovering\"")) || !run.runs()
+        let told = format!("topic {input} does not exist");
+        run.stderr().lines().any(|line| line.contains(&told) && line.contains("\"recovering\"")) || !run.runs()
     });
     create_topic(&input, 1, &[]);
     produce(&input, [message("2", r#"{"id":2}"#)]);

@@ -286,7 +286,7 @@ impl Tables {
         let session = &mut *link.session;
         let stored = positions::stored(session, &self.owner).map_err(|r| r.setback(place))?;
         let then = |p: &Partition| stored.get(p).map(|s| s.topic_id.as_str());
-        let remade: Vec<_> = partitions.iter().filter(|p| made_anew(p, topics, then(p))).cloned().collect();
+        let remade: Vec<_> = partitions.iter().filter(|p| made_anew(&p.topic, topics, then(p))).cloned().collect();
         if let (Some(partition), OnPositionLost::Stop) = (remade.first(), self.route.on_position_lost) {
             return Err(stands_made_anew(partition, &self.route.group));
         }
@@ -387,7 +387,7 @@ impl Destination for Tables {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         let stored = positions::stored(&mut *link.session, &self.owner);
         let mut stored = stored.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)?;
-        stored.retain(|p, s| partitions.contains(p) && !made_anew(p, topics, Some(&s.topic_id)));
+        stored.retain(|p, s| partitions.contains(p) && !made_anew(&p.topic, topics, Some(&s.topic_id)));
         Ok(stored.into_iter().map(|(p, s)| (p, s.next)).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config,
-    failure::{Cause, Setback},
+    failure::{Cause, Remedy, Setback},
     kafka::{Cluster, Fault, Kind},
 };
 use std::collections::BTreeMap;
@@ -59,6 +59,11 @@ pub fn fitted<'f>(kafka: &config::Kafka, facts: impl Iterator<Item = &'f TopicFa
 pub fn missing(topic: &str) -> Setback {
     let make = format!("make it: list `{topic}` under [topics] in routes.toml, then `pointsman apply`");
     Setback::stand(Cause::Broker, format!("topic {topic} does not exist"), make)
+}
+
+/// One that is not there any more: it may come back, or a broker has not heard of it yet.
+pub fn gone(topic: &str) -> Setback {
+    Setback { remedy: Remedy::Retry, ..missing(topic) }
 }
 
 /// A topic's setting; `None` where the cluster does not tell it to us: Kafka's default is assumed then.

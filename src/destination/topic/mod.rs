@@ -13,10 +13,12 @@ mod facts;
 mod positions;
 mod send;
 
-pub use facts::{Facts, TopicFacts, fitted, missing};
+pub use facts::{Facts, TopicFacts, fitted, gone, missing};
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
-use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped, tell_new};
+use super::{
+    Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped, tell_new,
+};
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
@@ -193,8 +195,13 @@ impl Destination for Topics {
         }
         self.look()?;
         let mut committed = self.consumer.committed(partitions, DEADLINE)?;
-        let remade: Vec<_> =
-            partitions.iter().filter(|p| another_topic(p, topics, committed.get(p))).cloned().collect();
+        // The brokers forget the positions of a topic with it; what this worker has noted it remembers.
+        let read = |p: &Partition| self.notes.get(&*p.topic).and_then(|n| n.topic_id.as_deref());
+        let another = |p: &&Partition| match committed.get(*p) {
+            None => made_anew(&p.topic, topics, read(p)),
+            committed => another_topic(p, topics, committed),
+        };
+        let remade: Vec<_> = partitions.iter().filter(another).cloned().collect();
         if let (Some(partition), OnPositionLost::Stop) = (remade.first(), self.terms.on_position_lost) {
             return Err(stands_made_anew(partition, &self.letters.group));
         }

@@ -83,5 +83,5 @@ pub(super) fn lost(partition: &Partition, group: &str) -> Setback {
 /// Whether this position is one of an earlier topic of the same name.
 pub(super) fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
     let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
-    made_anew(partition, topics, then)
+    made_anew(&partition.topic, topics, then)
 }
