@@ -47,6 +47,21 @@ impl Fault {
         )
     }
 
+    /// Whether it says that a topic is unknown.
+    fn is_unknown_topic(&self) -> bool {
+        matches!(self.code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
+    }
+
+    /// Whether records were not taken in time, as they are not where their topic is gone.
+    pub fn may_be_for_want_of_a_topic(&self) -> bool {
+        self.is_unknown_topic() || matches!(self.code, Code::OperationTimedOut | Code::MessageTimedOut)
+    }
+
+    /// Whether it only follows from another fault of the same transaction.
+    pub fn is_consequence(&self) -> bool {
+        matches!(self.code, Code::PurgeQueue | Code::PurgeInflight | Code::State)
+    }
+
     /// Whether the brokers refused who we are or what we may do.
     pub fn is_authorization(&self) -> bool {
         is_authorization(self.code)
@@ -186,13 +201,11 @@ impl From<Fault> for Setback {
     fn from(fault: Fault) -> Setback {
         let taken = matches!(fault.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch);
         let cause = if taken || fault.kind == Kind::Fenced { Cause::Fenced } else { Cause::Broker };
-        let unknown = matches!(fault.code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition);
+        let unknown = fault.is_unknown_topic();
         let remedy = if fault.kind == Kind::Refused && !unknown { Remedy::Stand } else { Remedy::Retry };
         let help = match fault.code {
             code if is_authorization(code) => "check the credentials in [kafka.properties] and the principal's ACLs",
-            Code::UnknownTopic | Code::UnknownTopicOrPartition => {
-                "make the topic (`pointsman apply` makes those listed under [topics]), or correct its name"
-            }
+            _ if unknown => "make the topic (`pointsman apply` makes those listed under [topics]), or correct its name",
             Code::InvalidSessionTimeout => {
                 "set `session.timeout.ms` of [kafka] consumer within the brokers' group.min.session.timeout.ms and \
                  group.max.session.timeout.ms"

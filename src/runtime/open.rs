@@ -31,6 +31,8 @@ pub struct RouteOpener {
     number: usize,
     consumer: Arc<Consumer>,
     telemetry: Arc<RouteTelemetry>,
+    /// Whether everything was there once.
+    opened: bool,
 }
 
 impl RouteOpener {
@@ -41,7 +43,7 @@ impl RouteOpener {
         consumer: Arc<Consumer>,
         telemetry: Arc<RouteTelemetry>,
     ) -> RouteOpener {
-        RouteOpener { setting, route, number, consumer, telemetry }
+        RouteOpener { setting, route, number, consumer, telemetry, opened: false }
     }
 
     /// Tells what the route cannot go on without.
@@ -114,6 +116,11 @@ impl RouteOpener {
         }
         self.awaits_destination();
         Ok(found)
+    }
+
+    /// Once opened, the route has seen its topics: one that is gone may come back, or a broker has not heard of it yet.
+    fn once_seen(&self, setback: Setback) -> Setback {
+        if self.opened { Setback { remedy: Remedy::Retry, ..setback } } else { setback }
     }
 
     fn facts(&self) -> Result<Facts, Setback> {
@@ -201,8 +208,7 @@ impl RouteOpener {
 
 impl Opener for RouteOpener {
     fn open(&mut self) -> Result<(Program, Box<dyn Destination>), Setback> {
-        self.source()?;
-        let facts = self.facts()?;
+        let facts = self.source().and_then(|_| self.facts()).map_err(|setback| self.once_seen(setback))?;
         let ids = self.schema_ids()?;
         let program = Program::compile(&self.route, &ids)
             .map_err(|why| Setback::stand(Cause::Registry, why, "correct the route: `pointsman check`"))?;
@@ -219,6 +225,7 @@ impl Opener for RouteOpener {
             }
             None => Box::new(self.to_topics(&program, facts)?),
         };
+        self.opened = true;
         Ok((program, destination))
     }
 
@@ -231,8 +238,7 @@ impl Opener for RouteOpener {
     }
 
     fn topics(&mut self) -> Result<TopicInfos, Setback> {
-        // Once opened, the route has seen them: one that is gone may come back, or a broker has not heard of it yet.
-        self.source().map_err(|setback| Setback { remedy: Remedy::Retry, ..setback })
+        self.source().map_err(|setback| self.once_seen(setback))
     }
 
     fn ends(&mut self, topics: &TopicInfos) -> Result<Positions, Setback> {

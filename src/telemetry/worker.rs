@@ -73,9 +73,9 @@ impl WorkerTelemetry {
                 route,
                 worker,
                 state = state.name(),
+                cause = over.told.cause.name(),
                 after_seconds = seconds,
-                "goes on: {} is back",
-                over.told.cause.name()
+                "goes on"
             );
         } else if changed {
             tracing::info!(route, worker, state = state.name(), "{}", state.name());
@@ -96,8 +96,11 @@ impl WorkerTelemetry {
             attempt,
         };
         self.enter(if stands { State::Standing } else { State::Recovering }, seen);
-        let news =
-            self.pending.as_ref().is_none_or(|p| p.told.cause != setback.cause || p.told.remedy != setback.remedy);
+        // What it led to may be told first, and what helps after that.
+        let news = self.pending.as_ref().is_none_or(|p| {
+            let helps = p.told.help.is_empty() && !setback.help.is_empty();
+            p.told.cause != setback.cause || p.told.remedy != setback.remedy || helps
+        });
         if !news && self.pending.as_ref().is_some_and(|p| p.told_at.elapsed() < SETBACK_PAUSE) {
             return;
         }

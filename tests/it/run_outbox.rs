@@ -95,7 +95,9 @@ fn letters_that_had_to_wait_are_sent_once_and_without_another_record() {
     wait_until("it flows", PATIENCE, || database.count("events") == 1);
     delete_topic(&dlq);
     produce(&input, (0..3).map(|i| message(i.to_string(), "not json")));
-    wait_until("the letters wait", PATIENCE, || run.stderr().contains("records are not acknowledged within"));
+    let waits = format!("dead letters wait in pointsman_outbox: topic {dlq} does not exist");
+    wait_until("the letters wait", PATIENCE, || run.stderr().contains(&waits));
+    assert!(run.stderr().contains("pointsman apply"), "{}", run.stderr());
     produce(&input, [message("3", "not json"), message("2", r#"{"id":2}"#)]);
     wait_until("records flow on", PATIENCE, || database.count("events") == 2);
     assert_eq!(database.count("pointsman_outbox"), 4, "{}", run.stderr());

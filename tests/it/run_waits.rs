@@ -130,3 +130,51 @@ fn a_topic_that_goes_away_is_waited_for() {
     run.signal("TERM");
     run.wait().ok();
 }
+
+/// The topics that are written to, each deleted under the routes: nothing is lost or written twice.
+#[test]
+fn a_destination_and_a_topic_of_dead_letters_that_go_away_are_waited_for() {
+    let app = unique("gone");
+    let topic = |name: &str| format!("{app}_{name}");
+    let all = ["in", "out1", "out2", "dlq"].map(topic);
+    all.iter().for_each(|name| create_topic(name, 1, &[]));
+    let [input, out1, out2, dlq] = &all;
+    let route = |name: &str, delivery: &str, out: &str| {
+        format!(
+            "[routes.{name}]\ntopic = \"{input}\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"{dlq}\"\n\
+             delivery = \"{delivery}\"\nretry = {{ max = \"1s\" }}\ndestination = {{ topic = \"{out}\", format = \"json\" }}\n"
+        )
+    };
+    let text = [
+        head(&app),
+        "[kafka.producer]\n\"message.timeout.ms\" = \"3000\"\n".to_owned(),
+        route("exactly", "exactly-once", out1),
+        route("least", "at-least-once", out2),
+    ];
+    let project = Project::new(&text.concat()).file("schemas/event.avsc", SCHEMA);
+    let mut run = project.spawn(&["run"]);
+    let says = |run: &Running, route: &str, topic: &str| {
+        let said = [&format!("topic {topic} does not exist"), "pointsman apply", &format!("\"route\":\"{route}\"")];
+        run.stderr().lines().any(|line| said.iter().all(|word| line.contains(*word)))
+    };
+    produce(input, [message("1", r#"{"id":1}"#)]);
+    let delivered = || [out1, out2].map(|out| read_topic(out).len());
+    wait_until("the first is delivered", PATIENCE, || delivered() == [1, 1]);
+    for (gone, record) in [(&all[1..3], r#"{"id":2}"#), (&all[3..], "not json")] {
+        gone.iter().for_each(|name| delete_topic(name));
+        produce(input, [message("2", record)]);
+        wait_until("both routes name what is gone", PATIENCE, || {
+            assert!(run.runs(), "{}", run.stderr());
+            says(&run, "exactly", &gone[0]) && says(&run, "least", gone.last().unwrap())
+        });
+        gone.iter().for_each(|name| create_topic(name, 1, &[]));
+        let wanted = 2 / gone.len();
+        wait_until("both routes go on", PATIENCE, || {
+            assert!(run.runs(), "{}", run.stderr());
+            gone.iter().all(|name| read_topic(name).len() == wanted)
+        });
+    }
+    assert_eq!(delivered(), [1, 1], "the record of before is with the topics of before");
+    run.signal("TERM");
+    run.wait().ok();
+}

@@ -7,7 +7,7 @@ use super::{Bound, Tables};
 use crate::{
     destination::{
         Destination, Start, Tally, Ticket, TopicInfos, Work,
-        topic::{is_of_record, letter_refused},
+        topic::{gone, is_of_record, letter_refused},
     },
     failure::{Cause, Remedy, Setback},
     kafka::{Fault, Kind, Outgoing, Producer},
@@ -206,8 +206,19 @@ impl Relayed {
             self.spent = true;
             return Err(fault.into());
         }
-        tracing::warn!(route = self.telemetry.name(), topic, "dead letters wait in pointsman_outbox: {fault}");
+        let setback = if self.is_gone(topic, &fault) { gone(topic) } else { fault.into() };
+        let help = (!setback.help.is_empty()).then_some(&*setback.help);
+        let (route, why) = (self.telemetry.name(), &setback.message);
+        tracing::warn!(route, topic, help, "dead letters wait in pointsman_outbox: {why}");
         Ok(())
+    }
+
+    /// Whether the letters are not taken because their topic is not there: librdkafka waits for it as for a broker.
+    fn is_gone(&self, topic: &str, fault: &Fault) -> bool {
+        let Some((producer, _)) = self.outfit.as_ref().filter(|_| fault.may_be_for_want_of_a_topic()) else {
+            return false;
+        };
+        producer.cluster(TRIAL).topics(&[topic]).is_ok_and(|found| !found.contains_key(topic))
     }
 }
 

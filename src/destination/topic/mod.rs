@@ -333,10 +333,9 @@ impl Topics {
     /// take minutes to renew.
     fn look(&mut self) -> Result<(), Setback> {
         let topics: Vec<&str> = self.facts.keys().map(String::as_str).collect();
-        for (topic, info) in self.consumer.cluster(DEADLINE).topics(&topics)? {
-            if let Some(facts) = self.facts.get_mut(&topic) {
-                facts.partitions = info.partitions;
-            }
+        let found = self.consumer.cluster(DEADLINE).topics(&topics)?;
+        for (topic, facts) in &mut self.facts {
+            facts.partitions = found.get(topic).ok_or_else(|| gone(topic))?.partitions;
         }
         Ok(self.producer.renew(DEADLINE)?)
     }
