@@ -80,19 +80,8 @@ impl Client {
         }
         // Given time, it would wait for some broker's state to change, up to a second too long: metadata bring the id. Null
         // says "not yet known" and "has none" alike; a broker that answers settles which.
-        self.refresh(wait)?;
+        self.renew(wait)?;
         Ok(known())
-    }
-
-    /// Asks for the brokers, and for the topics that this client knows, as they are now.
-    pub fn refresh(&self, wait: Duration) -> Result<(), Fault> {
-        let mut metadata = std::ptr::null();
-        // SAFETY: the client is live; on success the metadata is ours to free. No topic at all stands for those it knows.
-        let code = unsafe { rd::rd_kafka_metadata(self.ptr(), 0, std::ptr::null_mut(), &mut metadata, millis(wait)) };
-        self.answered(check(code, "cannot reach the cluster"))?;
-        // SAFETY: as above.
-        unsafe { rd::rd_kafka_metadata_destroy(metadata) };
-        Ok(())
     }
 
     /// Every topic of the cluster, with its number of partitions.
@@ -112,6 +101,17 @@ impl Client {
             rd::rd_kafka_metadata_destroy(metadata);
             Ok(counts)
         }
+    }
+
+    /// Has any broker say which brokers there are, and what the topics that the client knows look like now.
+    pub fn renew(&self, wait: Duration) -> Result<(), Fault> {
+        let mut metadata = std::ptr::null();
+        // SAFETY: the client is live; on success the metadata is ours to free. No topic at all stands for those it knows.
+        let code = unsafe { rd::rd_kafka_metadata(self.ptr(), 0, std::ptr::null_mut(), &mut metadata, millis(wait)) };
+        self.answered(check(code, "cannot reach the cluster"))?;
+        // SAFETY: as above.
+        unsafe { rd::rd_kafka_metadata_destroy(metadata) };
+        Ok(())
     }
 
     /// Looks offsets up: `at` is a timestamp in milliseconds, or one of Kafka's names for the ends of a log.

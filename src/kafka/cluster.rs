@@ -150,6 +150,9 @@ impl<'c> Cluster<'c> {
                 .map(|(name, partitions)| (name, TopicInfo { id: None, partitions, replication: 0 }))
                 .collect());
         }
+        // It waits for a controller, and librdkafka tries to connect to one that is down without any pause for as long: any
+        // broker has to answer first, and names the one that is up.
+        self.client.renew(self.wait)?;
         let what = "cannot describe topics";
         let names = Strings::new(names.iter().copied());
         let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, self.wait);
@@ -160,11 +163,7 @@ impl<'c> Cluster<'c> {
             rd::rd_kafka_TopicCollection_destroy(topics);
             request.answer(what)
         };
-        let answer = self.client.answered(answer).inspect_err(|_| {
-            // It waited for a controller, and an idle client does not connect again to one that went away: any broker's
-            // metadata makes it, for the next attempt. Whether that comes is not this question's answer.
-            let _ = self.client.partition_counts(self.wait);
-        })?;
+        let answer = self.client.answered(answer)?;
         let mut found = BTreeMap::new();
         // SAFETY: the event is a DescribeTopics result; everything read from it lives as long as the event.
         unsafe {

@@ -225,7 +225,7 @@ impl Producer {
     /// # Errors
     /// No broker answers.
     pub fn renew(&self, wait: Duration) -> Result<(), Fault> {
-        self.client.refresh(wait)
+        self.client.renew(wait)
     }
 
     /// Waits up to `wait` for reports, and hands on every one that is there: the record's tag, and whether the brokers

@@ -1,8 +1,8 @@
 //! What a process says of itself while something that it needs does not answer.
 
 use crate::harness::{
-    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce,
-    read_topic, unique, wait_until,
+    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce, read_topic,
+    unique, wait_until,
 };
 use std::{net::TcpListener, time::Duration};
 
