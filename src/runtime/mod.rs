@@ -8,6 +8,7 @@ mod flow;
 mod flow_tests;
 mod hand;
 mod instance;
+mod lookout;
 mod open;
 mod post;
 mod supervisor;

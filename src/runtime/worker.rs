@@ -7,16 +7,16 @@ use super::{
     deliverer::{Answer, Committed, Order, Report, Task},
     fetch::Fetch,
     flow::{Action, Flow, Input, State},
-    hand::{Hand, Notes, earlier, first_timestamp},
+    hand::{Hand, Notes, first_timestamp},
     supervisor::Notice,
 };
 use crate::{
-    destination::{Ticket, TopicInfos, Work, unchanged},
+    destination::{Ticket, Work},
     failure::{Cause, Setback},
     record::{Partition, Records},
     route::{Known, Program, Target, Writer},
     source::{self, Source},
-    telemetry::{self, CaseCounts, Example, FailureCount, Sample, WorkerTelemetry},
+    telemetry::{self, Sample, WorkerTelemetry},
 };
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
@@ -36,12 +36,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// So many unknown ids are remembered.
 const GRACED: usize = 1024;
-
-/// How often the ends of partitions are asked for while nothing is read from them.
-const LAG: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether the topics that flow are still there, and the same.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Batches that may wait for the deliverer before no further one is offered: what is read and processed while a commit to
 /// topics is waited for, some 20 ms of full load, and 6 MiB of records at most.
@@ -151,21 +145,12 @@ impl Worker {
     }
 
     /// Whether nothing is under way, and everything that was there at the claim is read.
-    fn idle(&self) -> bool {
+    pub(super) fn idle(&self) -> bool {
         self.flow.settled() && self.all_offered()
     }
 
     fn all_offered(&self) -> bool {
         self.hand.held.is_none() && self.hand.ready.is_none() && self.source.caught_up()
-    }
-
-    /// What was thrown away counts as held until it is read again. Where nothing is left to read, it has been committed
-    /// after all: by a commit whose answer was lost, or by another worker.
-    fn forget_thrown(&mut self) {
-        if self.hand.thrown && *self.flow.state() == State::Flowing && self.idle() {
-            self.hand.thrown = false;
-            self.tell_held();
-        }
     }
 
     fn compared(&mut self, behind: Option<Partition>) {
@@ -275,8 +260,7 @@ impl Worker {
         }
         match report.what {
             Answer::Claimed(positions, topics) => {
-                self.hand.topics = topics;
-                self.hand.look_at = Some(Instant::now() + LOOK);
+                self.look_after(topics);
                 self.hand.committed.clone_from(&positions);
                 self.input(Input::Claimed(positions));
                 self.hand.lag_at = None;
@@ -309,97 +293,13 @@ impl Worker {
     }
 
     fn committed(&mut self, committed: &Committed) {
-        let tally = &committed.tally;
-        let counts = tally.cases.iter().map(|(case, c)| CaseCounts {
-            case: *case,
-            delivered: c.delivered,
-            filtered: c.filtered,
-            dead_lettered: c.dead_lettered,
-        });
-        let failures = tally.failures.iter().map(|((case, stage, code), failed)| {
-            let (partition, offset) = (&failed.origin.0, failed.origin.1);
-            let example = Example { topic: &partition.topic, partition: partition.id, offset, why: &failed.why };
-            FailureCount { case: *case, stage: *stage, code, count: failed.count, example }
-        });
-        let route = self.telemetry.route().clone();
-        route.committed(counts, failures, committed.took);
-        let notes = std::mem::take(&mut self.hand.committing);
-        route.unknown_fields(notes.unknown_fields);
-        let names = self.program.as_ref().map(Program::warnings).unwrap_or_default();
-        for (name, warned) in names.iter().zip(&notes.warned).filter(|(_, n)| **n > 0) {
-            route.rule_warned(name, *warned);
-        }
-        route.end_to_end(&notes.sample);
-        self.hand.committed.extend(committed.positions.clone());
-        self.tell_lag(|p| self.source.end(p));
-        self.tell_held();
+        self.tell_committed(committed);
         // This may have been the last.
         self.hand.compare_at = None;
         self.input(Input::Committed);
     }
 
-    /// Tells how far the committed positions are behind these ends.
-    fn tell_lag(&self, end: impl Fn(&Partition) -> Option<i64>) {
-        for (partition, next) in &self.hand.committed {
-            if let Some(end) = end(partition) {
-                let lag = u64::try_from(end.saturating_sub(*next)).unwrap_or(0);
-                self.telemetry.route().lag(&partition.topic, partition.id, lag);
-            }
-        }
-    }
-
-    /// Asks where the partitions end. What is read tells the client so by itself; a lag that grows while nothing can be
-    /// delivered would not be seen. One who stands claims nothing, and asks for the group's positions too.
-    fn ask_ends(&mut self) {
-        if self.flow.flowing() || self.hand.lag_at.is_some_and(|at| at > Instant::now()) {
-            return;
-        }
-        self.hand.lag_at = Some(Instant::now() + LAG);
-        self.ask_for_ends();
-        let assigned = self.flow.assigned();
-        if matches!(self.flow.state(), State::Standing(_)) && !assigned.is_empty() {
-            self.order(Task::Stored(assigned.iter().cloned().collect()));
-        }
-    }
-
-    /// Looks whether the topics that flow are still those that were claimed: librdkafka goes on by their names, waiting
-    /// for one that is gone, and reading another one of the same name from where the first one's records ended.
-    fn look(&mut self) {
-        if self.flow.flowing() && self.hand.look_at.is_some_and(|at| at <= Instant::now()) {
-            self.hand.look_at = None;
-            let topics = self.hand.topics.keys().cloned().collect();
-            self.fetch.topics(self.hand.attempt.now(), self.source.consumer(), topics);
-        }
-    }
-
-    fn looked(&mut self, found: Option<&TopicInfos>) {
-        self.hand.look_at = Some(Instant::now() + LOOK);
-        if let (true, Some(found)) = (self.flow.flowing(), found)
-            && let Err(setback) = unchanged(&self.hand.topics, found)
-        {
-            self.failed(setback);
-        }
-    }
-
-    fn ask_for_ends(&self) {
-        if !self.hand.committed.is_empty() {
-            let partitions = self.hand.committed.keys().cloned().collect();
-            self.fetch.ends(self.hand.attempt.now(), self.source.consumer(), partitions);
-        }
-    }
-
-    /// Tells what was read and is not committed.
-    fn tell_held(&self) {
-        let hand = &self.hand;
-        let ready = hand.ready.as_ref().map(|(_, _, notes)| notes);
-        let notes = [&hand.committing, &hand.notes].into_iter().chain(ready).map(|n| (n.oldest, n.bytes));
-        let held = hand.held.as_ref().map(|b| (first_timestamp(&b.records), b.records.bytes() as u64));
-        let (oldest, bytes) =
-            notes.chain(held).fold((None, 0), |(oldest, bytes), (o, b)| (earlier(oldest, o), bytes + b));
-        self.telemetry.holds(oldest, bytes);
-    }
-
-    fn failed(&mut self, setback: Setback) {
+    pub(super) fn failed(&mut self, setback: Setback) {
         self.input(Input::Failed(setback.clone()));
         if setback.cause == Cause::Tripped {
             self.telemetry.tripped(&setback.message, &setback.help);
@@ -494,7 +394,7 @@ impl Worker {
         }
     }
 
-    fn order(&self, what: Task) {
+    pub(super) fn order(&self, what: Task) {
         let sent = self.orders.send(Order { attempt: self.hand.attempt.now(), what });
         sent.expect("the deliverer listens until its worker hangs up, unless it has panicked");
     }
