@@ -4,7 +4,7 @@ use super::{
     document::{Kind, Value},
     keys,
     plan::{Database, Dlq, Otherwise},
-    problem::Problem,
+    problem::{Problem, nearest},
     section::{Name, Section, text, wrong_type},
     settings::check_topic_name,
     table,
@@ -47,6 +47,13 @@ pub(super) fn otherwise(route: &Section<'_>, databases: &BTreeMap<String, Databa
     }
     match value.kind {
         Kind::Table(_) => place(route, "otherwise", value, databases).map(Otherwise::Apart),
+        Kind::String(ref word) if nearest(word, ["dead-letter", "filter"]).is_none() && !word.contains("${") => {
+            let message = format!("`otherwise` cannot be `{word}`");
+            let help =
+                format!("`otherwise` is `dead-letter`, `filter`, or a place: `otherwise = {{ topic = \"{word}\" }}`");
+            route.cx.report(Problem::error("unknown-value", value.place, message).help(help));
+            None
+        }
         _ => route
             .choice("otherwise", &[("dead-letter", false), ("filter", true)])
             .map(|filter| if filter { Otherwise::Filter } else { Otherwise::DeadLetter }),

@@ -109,7 +109,11 @@ fn as_table<'a>(holder: &Section<'_>, value: &'a Value) -> Option<Cow<'a, Table>
             Some(Cow::Owned(Table { entries: vec![entry] }))
         }
         _ => {
-            wrong_type(holder.cx, value, "a table or a topic's name", "");
+            let help = match &value.kind {
+                Kind::Array(_) => "several are `destinations = [{ topic = \"NAME\" }, …]`",
+                _ => "write `{ topic = \"NAME\" }` or `{ database = \"NAME\", table = \"NAME\" }`",
+            };
+            wrong_type(holder.cx, value, "a table or a topic's name", help);
             None
         }
     }

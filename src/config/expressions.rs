@@ -16,8 +16,12 @@ use std::sync::Arc;
 pub(super) fn source<'v>(cx: &Context<'_>, value: &'v Value) -> Option<&'v str> {
     match &value.kind {
         Kind::String(s) => Some(s),
-        _ => {
-            wrong_type(cx, value, "an expression in quotes", "");
+        kind => {
+            let help = match kind {
+                Kind::Array(_) => "join them with `&&`: `\"paid && quantity > 0\"`",
+                _ => "",
+            };
+            wrong_type(cx, value, "an expression in quotes", help);
             None
         }
     }
@@ -115,7 +119,8 @@ fn report(cx: &Context<'_>, value: &Value, problems: Vec<expr::Problem>, seen: O
             && !problem.help.contains("there is")
         {
             if lone.is_empty() {
-                problem = problem.help(format!("a literal has quotes of its own: `\"'{source}'\"`"));
+                let fields = if problem.help.is_empty() { String::new() } else { format!("; {}", problem.help) };
+                problem = problem.help(format!("a literal has quotes of its own: `\"'{source}'\"`{fields}"));
             } else if problem.help.is_empty() {
                 problem = problem.help(lone);
             }

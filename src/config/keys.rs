@@ -166,6 +166,32 @@ pub(super) fn home(key: &str, here: &Level) -> Option<&'static Level> {
     HOMES.into_iter().find(|l| l.what != here.what && l.keys.contains(&key))
 }
 
+/// What a key that is known nowhere was most likely meant as: other tools call it so.
+pub(super) fn meant(key: &str, here: &Level) -> Option<&'static str> {
+    let meant = match key {
+        "source" | "input" | "from" | "source_topic" | "input_topic" => "topic",
+        "sink" | "output" | "target" | "to" | "dest" => "destination",
+        "filter" => "where",
+        "group_id" | "consumer_group" => "group",
+        "dead_letter" | "dead_letters" | "dead_letter_queue" | "dead_letter_topic" | "errors" => "dlq",
+        "threads" | "parallelism" | "concurrency" => "workers",
+        "auto_offset_reset" | "offset" => "start",
+        "key" | "message_key" | "partition_key" => "record_key",
+        "replication_factor" | "replicas" => "replication",
+        "primary_key" | "pk" | "keys" | "unique" => "key_columns",
+        "mode" | "upsert" | "conflict" => "on_conflict",
+        "brokers" | "servers" | "bootstrap" => "bootstrap_servers",
+        "dsn" | "uri" | "connection" => "url",
+        "bind" | "address" => "listen",
+        "condition" | "if" if here.keys.contains(&"when") => "when",
+        "condition" | "expr" | "expression" => "check",
+        "remove" | "exclude" => "drop",
+        "add" | "fields" => "set",
+        _ => return None,
+    };
+    here.keys.iter().find(|k| **k == meant).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

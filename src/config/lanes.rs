@@ -66,7 +66,8 @@ fn cases<'a>(ways: &Ways<'a>) -> Option<Vec<Section<'a>>> {
     let route = ways.route;
     let value = route.value("cases")?;
     let Kind::Array(items) = &value.kind else {
-        wrong_type(route.cx, value, "a list of tables", "write `[[routes.NAME.cases]]`");
+        let help = "write `[[routes.NAME.cases]]` for each, with its `name`";
+        wrong_type(route.cx, value, "a list of tables", help);
         return Some(Vec::new());
     };
     if items.is_empty() {
@@ -115,7 +116,8 @@ fn decided_by(cases: &[Section<'_>]) -> Option<&'static str> {
         };
         whole = false;
         case.cx.report(Problem::error("case-condition", case.place, format!("{} {message}", case.what)).help(
-            "write `when_raw = \"…\"` to choose before decoding, or `when = \"…\"` to choose by the decoded fields",
+            "write `when_raw = \"…\"` to choose before decoding, or `when = \"…\"` to choose by the decoded fields; \
+             what no case took goes where the route's `otherwise` says",
         ));
     }
     let raw = cases.iter().find(|c| c.value("when_raw").is_some());

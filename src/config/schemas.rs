@@ -78,11 +78,15 @@ impl Schemas {
             ));
             return;
         }
-        let same = |n: &&str| n.rsplit('.').next() == Some(&name.text);
+        let same = |n: &&str| n.rsplit('.').next() == name.text.rsplit('.').next();
         if let Some(full) = self.catalog.names().find(same) {
             cx.report(
-                Problem::error("unknown-schema", name.place, format!("there is no schema `{}`", name.text))
-                    .help(format!("write the full name: `{full}`")),
+                Problem::error("unknown-schema", name.place, format!("there is no schema `{}`", name.text)).help(
+                    match full.contains('.') {
+                        true => format!("write the full name: `{full}`"),
+                        false => format!("`{full}` has no \"namespace\" in its .avsc: give it one, or write `{full}`"),
+                    },
+                ),
             );
             return;
         }

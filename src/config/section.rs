@@ -32,7 +32,8 @@ impl<'a> Section<'a> {
             Kind::Table(table) => Some(Section { cx, table, what: what.into(), place }),
             kind => {
                 let brackets = "a header in single brackets makes a table, one in double brackets a list";
-                wrong_type(cx, value, "a table", if matches!(kind, Kind::Array(_)) { brackets } else { "" });
+                let keys = "write `{ key = value, … }`, or a header with the keys below it";
+                wrong_type(cx, value, "a table", if matches!(kind, Kind::Array(_)) { brackets } else { keys });
                 None
             }
         }
@@ -83,7 +84,8 @@ impl<'a> Section<'a> {
             Kind::String(_) => name(self.cx, value).into_iter().collect(),
             Kind::Array(items) => items.iter().filter_map(|v| name(self.cx, v)).collect(),
             kind => {
-                wrong_type(self.cx, value, "a string or a list of strings", quotes(kind));
+                let help = if let Kind::Boolean(_) = kind { "" } else { quotes(kind) };
+                wrong_type(self.cx, value, "a string or a list of strings", help);
                 Vec::new()
             }
         }
@@ -162,7 +164,18 @@ impl<'a> Section<'a> {
     pub(super) fn section(&self, key: &str, what: impl Into<String>) -> Option<Section<'a>> {
         let entry = self.table.entry(key)?;
         if !matches!(entry.value.kind, Kind::Table(_)) {
-            wrong_type(self.cx, &entry.value, "a table", &format!("write `{key} = {{ … }}`"));
+            let help = match key {
+                "rules" => {
+                    "write `[validators.NAME.rules]`, and below it a line for each: `name = \"expression\"`".to_owned()
+                }
+                "columns" => {
+                    "write a line for each, `name = \"expression\"`; left out, each field is a column".to_owned()
+                }
+                "schema_registry" => "write `[schema_registry]` with `url = \"http://localhost:8081\"`".to_owned(),
+                "set" => "write a line for each field: `name = \"expression\"`".to_owned(),
+                _ => format!("write `{key} = {{ … }}`"),
+            };
+            wrong_type(self.cx, &entry.value, "a table", &help);
             return None;
         }
         Section::of(self.cx, &entry.value, what, entry.key_place)
@@ -182,6 +195,10 @@ impl<'a> Section<'a> {
         let home = keys::home(key, level);
         let problem = Problem::error("unknown-key", place, format!("{} has no key `{key}`", level.what));
         self.cx.report(match (home, near) {
+            _ if let Some(meant) = keys::meant(key, level) => {
+                self.cx.mark_misplaced(place, meant);
+                problem.help(format!("here it is called `{meant}`"))
+            }
             // A name of the file that is near to a key of this table was meant to be that key.
             (Some(home), near) if home.depth < level.depth && (near.is_none() || home.depth > 0) => {
                 self.cx.mark_misplaced(place, key);
@@ -200,6 +217,15 @@ impl<'a> Section<'a> {
             (Some(home), None) => {
                 problem.label(format!("a key of {}", home.what)).help(format!("move `{key}` into {}", home.header))
             }
+            (None, None) if level.what == keys::ENRICHER.what => {
+                problem.help(format!("a field is set below `set`: `set = {{ {key} = \"…\" }}`"))
+            }
+            (None, None) if level.what == keys::HEADERS.what => {
+                problem.help(format!("a header is set below `set`: `set = {{ {key} = \"…\" }}`"))
+            }
+            (None, None) if level.what == keys::TOPIC_SPEC.what => problem.help(
+                "the brokers' own settings of a topic stand in `config`: `config = { \"retention.ms\" = \"60000\" }`",
+            ),
             (None, None) if level.what == keys::KAFKA.what => {
                 problem.help("librdkafka's own properties stand in `[kafka.properties]`, each name in quotes")
             }

@@ -164,10 +164,11 @@ fn database(cx: &Context<'_>, entry: &Entry) -> Option<Database> {
     } else if !is_open(&url) && !["postgres:", "postgresql:"].iter().any(|s| url.starts_with(s)) {
         let scheme = url.split("://").next().unwrap_or_default();
         let message = format!("{} is no database that Pointsman writes to", shown(value, scheme));
-        cx.report(
-            Problem::error("unknown-database-kind", value.place, message)
-                .help("the address begins with `sqlite://` or `postgres://`"),
-        );
+        let help = match scheme.strip_prefix('$') {
+            Some(name) => format!("a variable is written `${{{name}}}`"),
+            None => "the address begins with `sqlite://` or `postgres://`".to_owned(),
+        };
+        cx.report(Problem::error("unknown-database-kind", value.place, message).help(help));
     } else if !is_open(&url) {
         address::postgres(cx, value, &entry.key, &url);
     }

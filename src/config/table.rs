@@ -17,6 +17,13 @@ use std::collections::BTreeMap;
 pub(super) fn database(section: &Section<'_>, databases: &BTreeMap<String, Database>) -> Option<Name> {
     section.require("database", "write `database = \"NAME\"`, one of `[databases]`");
     let name = section.name("database")?;
+    if !databases.contains_key(&name.text) && name.text.contains("://") {
+        section.cx.report(
+            Problem::error("unknown-database", name.place, "a database is named here, by its name in `[databases]`")
+                .help("write `[databases.NAME]` with this `url`, and NAME here"),
+        );
+        return None;
+    }
     if !databases.contains_key(&name.text) {
         unknown_name(section.cx, "unknown-database", "database", &name, databases.keys().map(String::as_str));
         return None;

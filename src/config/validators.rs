@@ -7,7 +7,7 @@ use super::{
     plan::{Rule, UnknownFields, Validator},
     problem::{Place, Problem},
     schemas::Schemas,
-    section::{Name, Section, text, unknown_name},
+    section::{Name, Section, text, unknown_name, wrong_type},
 };
 use crate::{
     expr::{Env, View},
@@ -25,10 +25,14 @@ pub(super) fn read(cx: &Context<'_>, entries: &[&Entry], schemas: &Schemas) -> V
 }
 
 impl Validators {
-    fn find(&self, cx: &Context<'_>, name: &Name) -> Option<Validator> {
+    fn find(&self, cx: &Context<'_>, name: &Name, schemas: &Schemas) -> Option<Validator> {
         cx.mark_used("validators", &name.text);
         let found = self.named.get(&name.text);
-        if found.is_none() {
+        if found.is_none() && schemas.catalog.source(&name.text).is_some() {
+            let message = format!("`{0}` is a schema, and there is no validator `{0}`", name.text);
+            let help = format!("without rules write `schema = \"{}\"`", name.text);
+            cx.report(Problem::error("unknown-validator", name.place, message).help(help));
+        } else if found.is_none() {
             unknown_name(cx, "unknown-validator", "validator", name, self.named.keys().map(String::as_str));
         }
         found.cloned().flatten()
@@ -56,12 +60,21 @@ pub(super) fn of(
 ) -> Option<Validator> {
     // What a route says itself counts before the other key of [defaults].
     let other = |key: &str, other: &str| holder.value(key).is_some() && (holder.own(key) || !holder.own(other));
+    if let Some(value) = holder.value("validator").filter(|v| matches!(v.kind, Kind::Table(_))) {
+        wrong_type(
+            holder.cx,
+            value,
+            "a validator's name",
+            "write `[validators.NAME]` with these keys, and name it here",
+        );
+        return None;
+    }
     match (holder.name("validator"), holder.name("schema")) {
         (Some(v), Some(s)) if holder.own("validator") == holder.own("schema") => {
             both(holder, v.place.max(s.place), v.place.min(s.place));
             None
         }
-        (Some(name), _) if other("validator", "schema") => validators.find(holder.cx, &name),
+        (Some(name), _) if other("validator", "schema") => validators.find(holder.cx, &name, schemas),
         (_, Some(name)) => bare(holder.cx, &name, schemas),
         _ => {
             let said = holder.value("validator").or(holder.value("schema")).is_some();

@@ -120,6 +120,9 @@ impl Reader<'_> {
                     '/' => found.help("JSON has no comments: put words into a \"doc\" attribute"),
                     '}' | ']' => found.help("JSON takes no comma after the last element"),
                     '\'' => found.help("JSON strings stand in double quotes"),
+                    _ if self.text[..self.at].trim().is_empty() => {
+                        found.help("an .avsc is JSON, as in {\"type\": \"record\", …}")
+                    }
                     _ => found,
                 }
             }

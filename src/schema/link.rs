@@ -1,7 +1,7 @@
 //! Drafts → one arena: references become indexes, and what needs the whole is checked: unions and defaults.
 
 use super::{
-    arena::{Kind, Node, NodeId, Schema},
+    arena::{Kind, Logical, Node, NodeId, Schema},
     names::{COMPLEX, PRIMITIVES, nearest, qualify},
     parse::{Draft, Place, Reader, Reference},
     problem::Problem,
@@ -100,6 +100,9 @@ impl Reader<'_> {
                 let problem = Problem::error(place.span.clone(), "unknown-type", format!("there is no type `{name}`"))
                     .help(match (foreign(name), near) {
                         (Some(avro), _) => format!("write {avro}"),
+                        (None, _) if name.ends_with('?') => {
+                            format!("a type that may be null is [\"null\", \"{}\"]", name.trim_end_matches('?'))
+                        }
                         (None, Some(near)) => format!("did you mean \"{near}\"?"),
                         (None, None) => {
                             "a named type is written with its namespace, and defined in some .avsc".to_owned()
@@ -153,13 +156,44 @@ impl Reader<'_> {
             if let Err(why) = linked.arena.default_bytes(field.node, value) {
                 let message = format!("the default of `{}` does not fit its type: {why}", field.name);
                 let problem = Problem::error(default.place.span, "bad-default", message);
-                let null = value.is_null() && !matches!(linked.arena.kind(field.node), Kind::Union(_));
-                let help = if null { "a field that may be null has the type [\"null\", …]" } else { "" };
+                let node = linked.arena.node(field.node);
+                let help = match (&node.kind, value) {
+                    (Kind::Union(_), _) => "",
+                    (_, serde_json::Value::Null) => "a field that may be null has the type [\"null\", …]",
+                    (Kind::Int | Kind::Long | Kind::Float | Kind::Double, serde_json::Value::String(s))
+                        if s.parse::<f64>().is_ok() =>
+                    {
+                        "a number has no quotes"
+                    }
+                    _ if matches!(node.logical, Some(Logical::Decimal { .. })) => DECIMAL_DEFAULT,
+                    _ if node.logical.is_some_and(|l| l.clock().is_some() || l == Logical::Date) => {
+                        "Avro has it as the number itself, such as 0"
+                    }
+                    _ => "",
+                };
                 self.problems.push((default.place.text, problem.help(help)));
                 linked.bad[default.record.0 as usize] = true;
                 linked.spread(vec![default.record]);
+            } else if let serde_json::Value::String(text) = value
+                && text.parse::<f64>().is_ok()
+                && is_decimal(&linked.arena, field.node)
+            {
+                let message =
+                    format!("the default of `{}` is not {text}: its characters are the number's bytes", field.name);
+                let problem = Problem::warning(default.place.span, "default-as-bytes", message).help(DECIMAL_DEFAULT);
+                self.problems.push((default.place.text, problem));
             }
         }
+    }
+}
+
+const DECIMAL_DEFAULT: &str = "Avro has it as the bytes of the number without its point: \"\\u0000\" is 0";
+
+/// Whether a type is a decimal, or one of a union's branches is.
+fn is_decimal(schema: &Schema, node: NodeId) -> bool {
+    match schema.kind(node) {
+        Kind::Union(branches) => branches.iter().any(|b| is_decimal(schema, *b)),
+        _ => matches!(schema.node(node).logical, Some(Logical::Decimal { .. })),
     }
 }
 
@@ -173,9 +207,12 @@ fn foreign(name: &str) -> Option<&'static str> {
         "number" | "float64" | "f64" | "real" => "\"double\"",
         "float32" | "f32" => "\"float\"",
         "binary" | "blob" => "\"bytes\"",
-        "datetime" | "timestamp" | "instant" => "{\"type\": \"long\", \"logicalType\": \"timestamp-millis\"}",
+        "datetime" | "timestamp" | "instant" | "timestamp-millis" => {
+            "{\"type\": \"long\", \"logicalType\": \"timestamp-millis\"}"
+        }
+        "timestamp-micros" => "{\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}",
         "date" => "{\"type\": \"int\", \"logicalType\": \"date\"}",
-        "time" => "{\"type\": \"int\", \"logicalType\": \"time-millis\"}",
+        "time" | "time-millis" => "{\"type\": \"int\", \"logicalType\": \"time-millis\"}",
         "uuid" => "{\"type\": \"string\", \"logicalType\": \"uuid\"}",
         "decimal" | "numeric" | "money" => {
             "{\"type\": \"bytes\", \"logicalType\": \"decimal\", \"precision\": 12, \"scale\": 2}"

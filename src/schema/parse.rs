@@ -186,7 +186,8 @@ impl<'t> Reader<'t> {
             }
             None => {
                 let message = format!("this type needs \"{key}\": the type of what it holds");
-                self.error(&json.span, "missing-attribute", message, "");
+                let help = format!("write \"{key}\": \"string\", or another type");
+                self.error(&json.span, "missing-attribute", message, help);
                 self.bad(&json.span)
             }
         }
@@ -219,7 +220,12 @@ impl<'t> Reader<'t> {
             Some(Value::Array(listed)) => listed.as_slice(),
             _ => {
                 let span = json.get("symbols").map_or(&json.span, |s| &s.span);
-                self.error(span, "missing-attribute", "an enum needs \"symbols\": an array of names", "");
+                self.error(
+                    span,
+                    "missing-attribute",
+                    "an enum needs \"symbols\": an array of names",
+                    "write \"symbols\": [\"open\", \"done\"]",
+                );
                 self.spoil(id);
                 &[]
             }
@@ -258,7 +264,12 @@ impl<'t> Reader<'t> {
             Some(Value::Array(listed)) => listed.as_slice(),
             _ => {
                 let span = json.get("fields").map_or(&json.span, |f| &f.span);
-                self.error(span, "missing-attribute", "a record needs \"fields\": an array of objects", "");
+                self.error(
+                    span,
+                    "missing-attribute",
+                    "a record needs \"fields\": an array of objects",
+                    "write \"fields\": [{\"name\": …, \"type\": …}]",
+                );
                 self.spoil(id);
                 &[]
             }
@@ -315,9 +326,27 @@ impl<'t> Reader<'t> {
                 "a logical type belongs to the type, not to the field: it is ignored here",
             );
             let meant = misplaced.value.as_str().zip(ty.as_str());
+            let digits = ["precision", "scale"].map(|key| match json.get(key).map(|j| &j.value) {
+                Some(Value::Number(n)) => format!(", \"{key}\": {n}"),
+                _ => String::new(),
+            });
             self.tell(found.help(meant.map_or(String::new(), |(logical, ty)| {
-                format!("write \"type\": {{\"type\": \"{ty}\", \"logicalType\": \"{logical}\"}}")
+                format!("write \"type\": {{\"type\": \"{ty}\", \"logicalType\": \"{logical}\"{}}}", digits.concat())
             })));
+        }
+        // Whether a field may be null is its type's to say; other formats have an attribute for it.
+        let says_null = |m: &&super::json::Member| match (&*m.key, &m.value.value) {
+            ("nullable" | "optional", Value::Bool(yes)) => *yes,
+            ("required", Value::Bool(yes)) => !yes,
+            _ => false,
+        };
+        if let Some(found) = members.iter().find(says_null).filter(|_| !matches!(ty.value, Value::Array(_))) {
+            let message = format!("Avro has no \"{}\": it is ignored", found.key);
+            let help = format!(
+                "a field that may be null has \"type\": [\"null\", {}], \"default\": null",
+                ty.as_str().map_or("…".to_owned(), |name| format!("\"{name}\""))
+            );
+            self.tell(Problem::warning(found.key_span.clone(), "ignored-attribute", message).help(help));
         }
         let own = members.iter().filter(|m| !matches!(&*m.key, "name" | "type" | "doc" | "default" | "aliases"));
         let field = Field {
@@ -400,7 +429,12 @@ impl<'t> Reader<'t> {
     fn alias_names(&mut self, json: &Json) -> Vec<String> {
         let Some(attribute) = json.get("aliases") else { return Vec::new() };
         let Value::Array(listed) = &attribute.value else {
-            self.error(&attribute.span, "bad-attribute", "\"aliases\" is an array of names", "");
+            self.error(
+                &attribute.span,
+                "bad-attribute",
+                "\"aliases\" is an array of names",
+                "write \"aliases\": [\"name\"]",
+            );
             return Vec::new();
         };
         let mut aliases = Vec::new();

@@ -77,7 +77,13 @@ impl Checker<'_> {
         let fields = env.view.fields.iter().map(|f| f.name.as_str());
         let names: Vec<&str> = vars.chain(fields).chain(env.item.as_ref().map(|_| "item")).collect();
         let mut problem = problems::unknown_name(span, "no field", name, names.into_iter());
+        let of_item =
+            env.item.as_ref().is_some_and(|(schema, node)| match Shape::new(schema, *node).solid().0.kind() {
+                schema::Kind::Record(record) => record.position(name).is_some(),
+                _ => false,
+            });
         match name {
+            _ if of_item => problem.help = format!("there is `item.{name}`"),
             "value" => problem.help = "after decoding, fields stand by name".into(),
             "item" => problem.help = "`item` is there where `for_each` is".into(),
             "schema" => problem.help = "`schema` is for `where_raw` and `when_raw`".into(),
