@@ -157,7 +157,7 @@ mod tests {
             ),
             (
                 r#"{"type":"array"}"#,
-                r#"error missing-attribute at {"type":"array"}: this type needs "items": the type of what it holds"#,
+                r#"error missing-attribute at {"type":"array"}: this type needs "items": the type of what it holds (help: write "items": "string", or another type)"#,
             ),
             (
                 r#"{"type":{"type":"int"}}"#,
@@ -186,6 +186,10 @@ mod tests {
             (
                 r#"{"type":"string","logicalType":"date"}"#,
                 r#"warning ignored-logical-type at "date": the logical type "date" goes on int: it is ignored here (help: change "type" to "int", or take "logicalType" away)"#,
+            ),
+            (
+                r#"{"type":"bytes","logicalType":"uuid"}"#,
+                r#"warning ignored-logical-type at "uuid": the logical type "uuid" goes on string or a fixed of 16 bytes: it is ignored here (help: change "type" to "string", or take "logicalType" away)"#,
             ),
             (
                 r#"{"type":"long","logicalType":"timestamp-milis"}"#,
