@@ -16,7 +16,7 @@ use rdkafka::{
 };
 use std::{
     collections::BTreeMap,
-    ffi::{CString, c_void},
+    ffi::{CStr, CString, c_void},
     ptr::NonNull,
     time::{Duration, Instant},
 };
@@ -260,8 +260,9 @@ impl Producer {
                 }
                 for m in &messages[..got] {
                     // SAFETY: live, as above. `_private` is the tag that `produce` gave.
-                    let (tag, code) = unsafe { ((**m)._private as usize, (**m).err) };
-                    report(tag, check(code, "the broker refuses the record"));
+                    let m = unsafe { &**m };
+                    let taken = check(m.err, "").map_err(|fault| undelivered(m, &fault));
+                    report(m._private as usize, taken);
                 }
                 count += got;
             }
@@ -367,6 +368,17 @@ impl Producer {
         self.client.answered(result)
     }
 
+    /// What the open transaction failed by; `None` while nothing has.
+    pub fn failed_by(&self) -> Option<Fault> {
+        // SAFETY: the client is live; the error object is ours. A transaction is open: this only tells why it cannot go on.
+        let told = unsafe { fault::take(rd::rd_kafka_begin_transaction(self.client.ptr()), "the transaction failed") };
+        let mut fault = told.err().filter(|fault| !fault.is_consequence())?;
+        if let Some(line) = self.client.watch().not_added() {
+            fault.message = line;
+        }
+        Some(fault)
+    }
+
     /// Aborts, throwing away what has no report yet.
     ///
     /// # Errors
@@ -398,6 +410,15 @@ impl Producer {
     pub fn cluster(&self, wait: Duration) -> Cluster<'_> {
         Cluster::new(&self.client, wait)
     }
+}
+
+/// What a report says of a record that is not delivered.
+fn undelivered(message: &rd::rd_kafka_message_t, fault: &Fault) -> Fault {
+    // SAFETY: a report's topic object is live with its message; the name is a C string.
+    let topic = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(message.rkt)) }.to_string_lossy();
+    let place = if message.partition < 0 { topic.to_string() } else { format!("{topic}/{}", message.partition) };
+    let what = if (message.err as i32) < 0 { "the record is not delivered" } else { "the broker refuses the record" };
+    Fault::new(fault.code, format_args!("{place}: {what}"))
 }
 
 /// Headers that no message has taken over yet.

@@ -31,6 +31,8 @@ pub(super) struct Watch {
     said: Mutex<HashMap<String, Said>>,
     /// Why a connection failed last.
     failed: Mutex<Option<(Instant, String)>>,
+    /// The last partition that was not let into a transaction, and why.
+    not_added: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,12 @@ impl Watch {
         fault
     }
 
+    /// Which partition was kept out of the transaction a moment ago, and why: only a log line says.
+    pub fn not_added(&self) -> Option<String> {
+        let not_added = self.not_added.lock().unwrap_or_else(PoisonError::into_inner).take();
+        not_added.filter(|(at, _)| at.elapsed() < RECENT).map(|(_, line)| line)
+    }
+
     /// What is wrong at the moment.
     pub fn current(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -83,6 +91,10 @@ impl Watch {
     pub fn line(&self, level: i32, facility: &str, line: &str) {
         if facility == "FAIL" {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why(line)));
+        }
+        // Of the others it only says that they were not tried.
+        if facility == "ADDPARTS" && !line.contains("not attempted") {
+            *self.not_added.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why(line)));
         }
         if level <= 5 {
             let Some(held) = self.may_say(facility, Instant::now()) else { return };

@@ -42,6 +42,8 @@ pub struct Hand {
     pub standing: Option<Setback>,
     /// Whether it left in the middle of a delivery.
     pub undelivered: bool,
+    /// Whether nothing is assigned because the group has not answered yet.
+    pub joining: bool,
     /// Whether a command has asked for the stop.
     pub told: bool,
     /// Why the client is of no more use.

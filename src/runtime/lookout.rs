@@ -11,7 +11,7 @@ use crate::{
     destination::{TopicInfos, unchanged},
     record::{Partition, Records},
     route::Program,
-    telemetry::{CaseCounts, Example, FailureCount},
+    telemetry::{self, CaseCounts, Example, FailureCount},
 };
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,16 @@ impl Worker {
         self.hand.committed.extend(committed.positions.clone());
         self.tell_lag(|p| self.source.end(p));
         self.tell_held();
+    }
+
+    /// Tells that records flow, or would if there were any: not before the group has answered.
+    pub(super) fn tell_flowing(&mut self) {
+        self.hand.joining = self.flow.assigned().is_empty() && self.source.joining();
+        if self.hand.joining {
+            self.telemetry.joins(self.source.group());
+        } else {
+            self.telemetry.state(telemetry::State::Flowing);
+        }
     }
 
     /// Tells how far the committed positions are behind these ends.

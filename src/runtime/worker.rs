@@ -103,6 +103,9 @@ impl Worker {
             {
                 self.telemetry.troubled(&why);
             }
+            if self.hand.joining && *self.flow.state() == State::Flowing {
+                self.tell_flowing();
+            }
             self.ask_ends();
             self.look();
             self.forget_thrown();
@@ -338,7 +341,7 @@ impl Worker {
         if std::mem::discriminant(self.flow.state()) != before {
             match self.flow.state() {
                 State::Claiming => {}
-                State::Flowing => self.telemetry.state(telemetry::State::Flowing),
+                State::Flowing => self.tell_flowing(),
                 State::Draining { .. } => self.telemetry.state(telemetry::State::Draining),
                 // Their setback says so.
                 State::Recovering { .. } | State::Standing(_) => {}

@@ -49,6 +49,7 @@ pub struct Batch {
 /// A worker's reading side. Everything but [`Source::consumer`]'s own calls belongs to the worker's thread.
 pub struct Source {
     consumer: Arc<Consumer>,
+    group: String,
     /// What is read once it has joined; none afterwards.
     topics: Vec<String>,
     telemetry: Arc<RouteTelemetry>,
@@ -74,6 +75,7 @@ impl Source {
         let consumer = Consumer::new(settings, &route.group, &number.to_string())?;
         Ok(Source {
             consumer: Arc::new(consumer),
+            group: route.group.clone(),
             topics: route.topics.clone(),
             telemetry,
             on_position_lost: route.on_position_lost,
@@ -92,6 +94,11 @@ impl Source {
             joined if joined.is_empty() => Ok(()),
             topics => Ok(self.consumer.subscribe(topics.iter().map(String::as_str))?),
         }
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.group
     }
 
     /// Whether the group has been asked for a place, and has not answered.

@@ -63,6 +63,7 @@ impl WorkerTelemetry {
         });
         if matches!(state, State::Flowing | State::Stopped) {
             self.route.awaits(self.number, None);
+            self.waiting = None;
         }
         let (route, worker) = (&*self.route.name, self.number);
         if state == State::Flowing
@@ -160,6 +161,21 @@ impl WorkerTelemetry {
             self.waiting = Some(Instant::now());
             let (route, worker) = (&*self.route.name, self.number);
             tracing::info!(route, worker, topic, partition, "has caught up, and waits for whoever holds the partition");
+        }
+    }
+
+    /// The group has yet to give this worker a place in it.
+    pub fn joins(&mut self, group: &str) {
+        self.route.awaits(self.number, Some(&format!("a place in consumer group {group}")));
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        if since.elapsed() >= WAIT_PAUSE {
+            self.waiting = Some(Instant::now());
+            let (route, worker) = (&*self.route.name, self.number);
+            let why = format!("consumer group {group} has not given this worker a place yet");
+            let help = "where no group ever answers, the brokers lack a coordinator: topic __consumer_offsets needs as many \
+                        brokers as their offsets.topic.replication.factor says";
+            tracing::warn!(route, worker, help, "{why}");
+            self.troubled(&format!("{why}: {help}"));
         }
     }
 

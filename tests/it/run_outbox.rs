@@ -1,9 +1,10 @@
 //! Dead letters of a table that are bound for a topic.
 
 use crate::harness::{
-    Database, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic, unique, wait_until,
+    Database, Message, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic, unique,
+    wait_until,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -124,6 +125,21 @@ fn letters_that_wait_reach_their_topic_also_when_the_route_names_another_place_b
     alter_topic(&dlq, &[("max.message.bytes", "2000000")]);
     to_table(&app, &database, "\"discard\"").run(&["run", "--until-caught-up"]).ok();
     assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (12, 0));
+}
+
+#[test]
+fn a_letter_too_old_for_its_topic_names_it_and_the_setting() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let project = to_topic(&app, &database, &[("message.timestamp.before.max.ms", "3600000")]);
+    let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    let timestamp = two_days_ago.duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    produce(&format!("{app}_in"), [Message { timestamp: Some(timestamp), ..message("1", "not json") }]);
+    let finished = project.run(&["run", "--until-caught-up"]);
+    assert_eq!((finished.code, database.count("pointsman_outbox")), (Some(3), 1), "{}", finished.stderr);
+    let refused = format!("{app}_in/0 offset 0: the dead-letter topic {app}_dlq refuses its letter");
+    assert!(finished.stderr.contains(&refused), "{}", finished.stderr);
+    assert!(finished.stderr.contains("raise its message.timestamp.before.max.ms"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("max.message.bytes"), "{}", finished.stderr);
 }
 
 #[test]

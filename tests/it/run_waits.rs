@@ -1,8 +1,8 @@
 //! What a process says of itself while something that it needs does not answer.
 
 use crate::harness::{
-    Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce, read_topic,
-    unique, wait_until,
+    Broker, Project, Running, block_on, bootstrap_servers, create_topic, delete_topic, head, message, produce,
+    read_topic, unique, wait_until,
 };
 use std::{net::TcpListener, time::Duration};
 
@@ -177,4 +177,61 @@ fn a_destination_and_a_topic_of_dead_letters_that_go_away_are_waited_for() {
     assert_eq!(delivered(), [1, 1], "the record of before is with the topics of before");
     run.signal("TERM");
     run.wait().ok();
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_to_is_named() {
+    // Everybody may do everything, but with topics that have ACLs only what these say.
+    let broker = Broker::with(
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         allow.everyone.if.no.acl.found=true\n",
+    );
+    let (app, servers) = (unique("acl"), broker.servers());
+    ["in", "out", "dlq"].iter().for_each(|name| broker.create_topic(&format!("{app}_{name}")));
+    let route = |name: &str, delivery: &str| {
+        format!(
+            "[routes.{name}]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"waits.Event\"\ndlq = \"{app}_dlq\"\n\
+             delivery = \"{delivery}\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n"
+        )
+    };
+    let head = format!("version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n");
+    let project = Project::new(&[head, route("exactly", "exactly-once"), route("least", "at-least-once")].concat())
+        .file("schemas/event.avsc", SCHEMA);
+    broker.forbid_writing(&format!("{app}_dlq"));
+    broker.produce(&format!("{app}_in"), [message("1", r#"{"id":1}"#), message("2", "not json")]);
+    let run = project.spawn(&["run"]);
+    for route in ["exactly", "least"] {
+        let said = [format!("\"route\":\"{route}\""), format!("{app}_dlq"), "Topic authorization failed".to_owned()];
+        wait_until("the topic is named", PATIENCE, || {
+            let stderr = run.stderr();
+            let mut told = stderr.lines().filter(|line| line.contains("\"recovering\"") && line.contains(&said[0]));
+            let first = told.next();
+            assert!(first.is_none_or(|line| said.iter().all(|word| line.contains(word))), "{stderr}");
+            first.is_some_and(|line| line.contains("ACLs"))
+        });
+    }
+    run.signal("TERM");
+    run.wait().ok();
+}
+
+#[test]
+fn a_cluster_without_a_coordinator_of_groups_is_told() {
+    let broker = Broker::with("offsets.topic.replication.factor=3\n");
+    let (app, servers, listen) = (unique("coordinator"), broker.servers(), closed_port());
+    broker.create_topic(&format!("{app}_in"));
+    let project = Project::new(&format!(
+        "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n[http]\nlisten = \"{listen}\"\n\
+         [databases.shop]\nurl = \"sqlite://shop.db\"\nmigrations = \"migrations\"\n[routes.r]\ntopic = \"{app}_in\"\n\
+         format = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
+         destination = {{ database = \"shop\", table = \"events\" }}\n"
+    ))
+    .file("schemas/event.avsc", SCHEMA)
+    .file("migrations/1_events.sql", "CREATE TABLE events (id BIGINT NOT NULL);");
+    let run = project.spawn(&["run", "--migrate"]);
+    let mut waiting = Waiting { run, pages: format!("http://{listen}"), _project: project };
+    waiting.says(&[&format!("r is starting, waits for a place in consumer group {app}.r since 2")]);
+    waiting.says(&["offsets.topic.replication.factor"]);
+    assert!(!waiting.run.stderr().contains("flowing"), "{}", waiting.run.stderr());
+    waiting.run.signal("TERM");
+    waiting.run.wait().ok();
 }

@@ -188,7 +188,7 @@ impl Relayed {
             if let Some((place, fault)) = heard.refused.first() {
                 // Only a person helps; the next claim looks again.
                 let letter = &letters[*place];
-                return Err(letter_refused(&(letter.origin.clone(), letter.offset), fault));
+                return Err(letter_refused(&(letter.origin.clone(), letter.offset), topic, fault));
             }
         }
         Ok(())

@@ -148,11 +148,13 @@ impl Topics {
 
     /// After a refusal: which records to look at when they are read again.
     fn suspect(&mut self) -> Setback {
-        let mut told = None;
+        let (mut told, mut other) = (None, None::<Fault>);
         for (tag, fault) in std::mem::take(&mut self.refused) {
             // What was purged, or failed because its transaction had, says nothing of the record.
             if !send::is_of_record(&fault) {
-                told.get_or_insert_with(|| fault.into());
+                if other.as_ref().is_none_or(|o| o.is_consequence() && !fault.is_consequence()) {
+                    other = Some(fault);
+                }
                 continue;
             }
             let Some(origin) = send::untag(tag, &self.claimed) else { continue };
@@ -160,6 +162,7 @@ impl Topics {
             let singly = format!("the brokers refused records, which are now looked at singly: {fault}");
             told = Some(Setback::retry(Cause::Fenced, singly));
         }
+        let told = told.or_else(|| other.map(|fault| self.cause(fault).into()));
         told.unwrap_or_else(|| Setback::retry(Cause::Broker, "the brokers refused records"))
     }
 
@@ -181,8 +184,15 @@ impl Topics {
 
     /// A failure of the producer. After some it is of no more use, and the destination is opened anew.
     fn failed(&mut self, fault: Fault) -> Setback {
+        let fault = self.cause(fault);
         self.ready &= !matches!(fault.kind, Kind::Fatal | Kind::Fenced);
         fault.into()
+    }
+
+    /// What is behind a fault, where it only says that the transaction had failed before.
+    fn cause(&self, fault: Fault) -> Fault {
+        let behind = (self.open && fault.is_consequence()).then(|| self.producer.failed_by()).flatten();
+        behind.unwrap_or(fault)
     }
 }
 
@@ -190,7 +200,7 @@ impl Destination for Topics {
     fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
         self.forget();
         if !self.ready {
-            self.producer.init_transactions(DEADLINE)?;
+            self.producer.init_transactions(DEADLINE).map_err(uncoordinated)?;
             self.ready = true;
         }
         self.look()?;
@@ -339,6 +349,17 @@ impl Topics {
         }
         Ok(self.producer.renew(DEADLINE)?)
     }
+}
+
+/// Where nothing else is known to be wrong, transactions cannot begin for want of a coordinator.
+fn uncoordinated(fault: Fault) -> Setback {
+    let mut setback = Setback::from(fault);
+    if setback.help.is_empty() {
+        "the brokers' transaction coordinator does not answer: topic __transaction_state needs as many brokers as their \
+         transaction.state.log.replication.factor says, and as many replicas in sync as their transaction.state.log.min.isr"
+            .clone_into(&mut setback.help);
+    }
+    setback
 }
 
 /// Keeps what the brokers refuse.

@@ -42,12 +42,19 @@ pub fn refused_failure(fault: &Fault) -> Failure {
 }
 
 /// A letter must fit its topic: nothing can be done about one that does not but by a person.
-pub fn letter_refused((partition, offset): &Origin, fault: &Fault) -> Setback {
+pub fn letter_refused((partition, offset): &Origin, topic: &str, fault: &Fault) -> Setback {
+    let change = match fault.code {
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => "raise its max.message.bytes",
+        Code::InvalidTimestamp => {
+            "let its message.timestamp.type be LogAppendTime, or raise its message.timestamp.before.max.ms and \
+             message.timestamp.after.max.ms"
+        }
+        _ => "let its cleanup.policy be delete: a compacted topic takes no record without a key",
+    };
     Setback::stand(
         Cause::Broker,
-        format!("{partition} offset {offset}: the dead-letter topic refuses its letter: {}", fault.message),
-        "the dead-letter topic has to take what its source takes: raise its max.message.bytes, and let its cleanup.policy \
-         be delete; then restart",
+        format!("{partition} offset {offset}: the dead-letter topic {topic} refuses its letter: {}", fault.message),
+        format!("topic {topic} has to take what its source takes: {change}; then restart"),
     )
 }
 
@@ -135,7 +142,7 @@ impl Topics {
                 let failure = refused_failure(fault);
                 self.condemn(origin(record), tag, record, case, failure)
             }
-            Some((_, fault)) => Err(fault.clone().into()),
+            Some((_, fault)) => Err(self.cause(fault.clone()).into()),
             None => Ok(()),
         }
     }
@@ -143,7 +150,7 @@ impl Topics {
     /// Waits for what was sent before, so that what is said next is about the next record alone.
     fn by_itself(&mut self) -> Result<(), Setback> {
         self.flush()?;
-        self.refused.first().map_or(Ok(()), |(_, fault)| Err(fault.clone().into()))
+        self.refused.first().map_or(Ok(()), |(_, fault)| Err(self.cause(fault.clone()).into()))
     }
 
     /// A record was refused alone. Its transaction is spoilt: another one goes on looking at the other suspects, and is
@@ -280,7 +287,7 @@ impl Topics {
             self.flush()?;
         }
         match self.refused.first() {
-            Some((_, fault)) if alone && is_of_record(fault) => Err(letter_refused(&origin(record), fault)),
+            Some((_, fault)) if alone && is_of_record(fault) => Err(letter_refused(&origin(record), topic, fault)),
             _ => Ok(()),
         }
     }

@@ -73,6 +73,19 @@ impl Broker {
         Broker(start())
     }
 
+    /// One with further properties.
+    pub fn with(properties: &str) -> Broker {
+        Broker(services::start_kafka_with(&[], properties, &[]).ready(answers))
+    }
+
+    /// Lets everybody look at a topic, and do nothing else with it.
+    pub fn forbid_writing(&self, topic: &str) {
+        services::kafka_acls(
+            &self.servers(),
+            &["--add", "--allow-principal", "User:*", "--operation", "Describe", "--topic", topic],
+        );
+    }
+
     pub fn servers(&self) -> String {
         format!("127.0.0.1:{}", self.0.port)
     }

@@ -77,6 +77,11 @@ pub fn kafka_tools(folder: &Path) {
     }
 }
 
+/// Changes a broker's ACLs.
+pub fn kafka_acls(servers: &str, arguments: &[&str]) {
+    run(java("org.apache.kafka.tools.AclCommand").args(["--bootstrap-server", servers]).args(arguments));
+}
+
 fn java(class: &str) -> Command {
     let mut java = Command::new("java");
     java.args(["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
