@@ -194,7 +194,8 @@ impl RouteOpener {
             Delivery::ExactlyOnce => Producer::transactional(&settings, &id, Reports::Refusals)?,
             Delivery::AtLeastOnce => Producer::idempotent(&settings, Reports::Refusals)?,
         };
-        let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark() };
+        let memory = self.setting.memory.clone();
+        let terms = Terms { on_position_lost: self.route.on_position_lost, mark: self.mark(), memory };
         Ok(Topics::new(self.consumer.clone(), producer, self.route.delivery, letters, facts, terms))
     }
 

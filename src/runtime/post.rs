@@ -251,6 +251,7 @@ mod tests {
             instance: "test".to_owned(),
             until_caught_up: false,
             drain: Duration::ZERO,
+            memory: Arc::default(),
             plan: plan.clone(),
         });
         let (notices, told) = unbounded();

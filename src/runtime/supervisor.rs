@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     config::{Plan, Route},
+    destination::topic::Memory,
     failure::Setback,
     kafka, registry,
     telemetry::Telemetry,
@@ -26,6 +27,7 @@ pub struct Setting {
     pub until_caught_up: bool,
     /// How long a drain may take.
     pub drain: Duration,
+    pub memory: Arc<Memory>,
 }
 
 /// Where a worker stands, told as it happens.

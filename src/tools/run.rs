@@ -160,6 +160,7 @@ pub(super) fn start(
         instance: instance.name().to_owned(),
         until_caught_up: options.until_caught_up,
         drain: options.drain,
+        memory: Arc::default(),
         plan: plan.clone(),
     });
     let supervisor = Supervisor::start(&setting, routes)?;

@@ -2,15 +2,15 @@
 
 use crate::{
     harness::{create_topic, delete_records, delete_topic, message, produce, unique, wait_until},
-    kafka_records::{PATIENCE, ask, record, send, settings},
+    kafka_records::{PATIENCE, ask, member, member_joins, record, send, settings},
 };
 use pointsman::{
     config::{Delivery, Dlq, Format, KeyFormat, OnPositionLost, Otherwise, Retry, Route, Start},
     destination::{
-        Destination,
+        Begin, Destination, Ticket,
         topic::{DeadLetters, Facts, Letters, Terms, Topics},
     },
-    failure::Remedy,
+    failure::{Cause, Remedy},
     kafka::{At, Consumer, Producer, Reports},
     record::{Partition, Positions, Records},
     source::{self, Event, Source},
@@ -220,6 +220,12 @@ fn a_topic_that_is_made_anew_is_noticed() {
     source.close();
 }
 
+fn to_topics(consumer: &Arc<Consumer>, producer: Producer, delivery: Delivery, group: String) -> Topics {
+    let letters = Letters { route: "r".into(), group, cases: Vec::new(), dead: DeadLetters::Discard, apart: None };
+    let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new(), memory: Arc::default() };
+    Topics::new(consumer.clone(), producer, delivery, letters, Facts::new(), terms)
+}
+
 /// A worker asks where partitions begin, and waits for the answer; meanwhile another one gets them, and goes on.
 #[test]
 fn a_position_that_came_in_between_is_not_put_back_to_the_start() {
@@ -227,9 +233,7 @@ fn a_position_that_came_in_between_is_not_put_back_to_the_start() {
     create_topic(&topic, 2, &[]);
     let consumer = Arc::new(Consumer::new(&settings("range"), &group, "0").unwrap());
     let producer = Producer::idempotent(&settings("range"), Reports::Refusals).unwrap();
-    let letters = Letters { route: "r".into(), group, cases: Vec::new(), dead: DeadLetters::Discard, apart: None };
-    let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new() };
-    let mut topics = Topics::new(consumer.clone(), producer, Delivery::AtLeastOnce, letters, Facts::new(), terms);
+    let mut topics = to_topics(&consumer, producer, Delivery::AtLeastOnce, group);
     let both = [Partition::new(&topic, 0), Partition::new(&topic, 1)];
     let expected = Positions::from([(both[0].clone(), 5), (both[1].clone(), 0)]);
     let infos = ask(|cluster| cluster.topics(&[&topic])).unwrap();
@@ -240,4 +244,25 @@ fn a_position_that_came_in_between_is_not_put_back_to_the_start() {
     assert_eq!(claimed.unwrap(), expected);
     let stored = consumer.committed(&both, PATIENCE).unwrap();
     assert_eq!(stored.into_iter().map(|(p, c)| (p, c.offset)).collect::<Positions>(), expected);
+}
+
+#[test]
+fn a_commit_that_a_rebalance_overtakes_leaves_its_destination_usable() {
+    let (topic, group) = (unique("overtaken"), unique("group"));
+    create_topic(&topic, 1, &[]);
+    let consumer = member(&topic, &group);
+    let producer = Producer::transactional(&settings("range"), &unique("id"), Reports::Refusals).unwrap();
+    let mut topics = to_topics(&consumer, producer, Delivery::ExactlyOnce, group.clone());
+    let partitions = [Partition::new(&topic, 0)];
+    let infos = ask(|cluster| cluster.topics(&[&topic])).unwrap();
+    let mut start = |absent: &[Partition], _: Begin| Ok(absent.iter().map(|p| (p.clone(), 0)).collect::<Positions>());
+    topics.claim(&partitions, &infos, &mut start).unwrap();
+    let before = consumer.group_metadata().ok();
+    let other = member_joins(&consumer, &topic, &group);
+    let ticket = Ticket { positions: Positions::from([(partitions[0].clone(), 1)]), group: before };
+    assert_eq!(topics.commit(ticket).unwrap_err().cause, Cause::Fenced);
+    topics.abort().expect("it need not be opened anew");
+    assert_eq!(topics.claim(&partitions, &infos, &mut start).unwrap()[&partitions[0]], 0);
+    other.close();
+    consumer.close();
 }

@@ -58,7 +58,7 @@ fn transactional(id: &str) -> Producer {
 }
 
 /// A member that reads its topic's partitions from the beginning.
-fn member(topic: &str, group: &str) -> Arc<Consumer> {
+pub fn member(topic: &str, group: &str) -> Arc<Consumer> {
     let consumer = Arc::new(Consumer::new(&settings("range"), group, "0").unwrap());
     consumer.subscribe([topic]).unwrap();
     let begun = Instant::now();
@@ -224,7 +224,7 @@ fn positions_commit_inside_a_transaction_and_only_for_a_member() {
 }
 
 /// A second member; returns once both have been assigned anew.
-fn member_joins(first: &Arc<Consumer>, topic: &str, group: &str) -> Arc<Consumer> {
+pub fn member_joins(first: &Arc<Consumer>, topic: &str, group: &str) -> Arc<Consumer> {
     let other = Arc::new(Consumer::new(&settings("range"), group, "1").unwrap());
     other.subscribe([topic]).unwrap();
     let (begun, mut done) = (Instant::now(), [false; 2]);

@@ -169,6 +169,34 @@ fn nothing_is_lost_of_a_topic_that_is_made_anew_under_a_route_that_goes_on() {
     run.wait().ok();
 }
 
+/// The brokers have forgotten the group's positions with the topic, and the group has dropped its partitions.
+#[test]
+fn a_topic_that_comes_back_long_after_it_went_away_stands_with_an_alarm() {
+    let both = Both::new("back");
+    create_topic(&both.input, 1, &[]);
+    both.project("start = \"latest\"").run(&["run", "--until-caught-up"]).ok();
+    let project = both.project("start = \"latest\"\nretry = { max = \"1s\" }");
+    let routes = fs::read_to_string(project.folder.join("routes.toml")).unwrap();
+    let soon = "[kafka.consumer]\n\"topic.metadata.refresh.interval.ms\" = \"300\"\n";
+    let project = project.file("routes.toml", &(routes + soon));
+    let mut run = project.spawn(&["run"]);
+    both.send(0, 0..5);
+    wait_until("it flows", PATIENCE, || both.delivered() == ids(0..5));
+    delete_topic(&both.input);
+    wait_until("neither route has it any more", PATIENCE, || {
+        let gone = |line: &&str| ["partitions lost", "partitions revoked"].iter().any(|w| line.contains(w));
+        run.stderr().lines().filter(gone).count() == 2
+    });
+    create_topic(&both.input, 1, &[]);
+    both.send(0, 100..104);
+    wait_until("both routes stand", PATIENCE, || !run.runs());
+    let finished = run.wait();
+    let alarm = format!("topic {} was deleted and made again", both.input);
+    let told = finished.stderr.lines().filter(|line| line.contains(&alarm) && line.contains("\"standing\"")).count();
+    assert_eq!((finished.code, told), (Some(3), 2), "{}", finished.stderr);
+    assert_eq!(both.delivered(), ids(0..5));
+}
+
 #[test]
 fn same_partition_holds_for_those_by_which_both_topics_grow_meanwhile() {
     let app = unique("same");

@@ -14,15 +14,14 @@ mod positions;
 mod send;
 
 pub use facts::{Facts, TopicFacts, fitted, gone, missing};
+pub use positions::Memory;
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
-use super::{
-    Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped, tell_new,
-};
+use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped, tell_new};
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
-    kafka::{Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
+    kafka::{Code, Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions},
 };
 use positions::another_topic;
@@ -61,6 +60,7 @@ pub struct Terms {
     pub on_position_lost: OnPositionLost,
     /// Tells one configuration of the route from another.
     pub mark: String,
+    pub memory: Arc<Memory>,
 }
 
 /// A record's origin, by which it is recognised when it is read again.
@@ -185,7 +185,7 @@ impl Topics {
     /// A failure of the producer. After some it is of no more use, and the destination is opened anew.
     fn failed(&mut self, fault: Fault) -> Setback {
         let fault = self.cause(fault);
-        self.ready &= !matches!(fault.kind, Kind::Fatal | Kind::Fenced);
+        self.ready &= fault.kind != Kind::Fatal;
         fault.into()
     }
 
@@ -205,10 +205,8 @@ impl Destination for Topics {
         }
         self.look()?;
         let mut committed = self.consumer.committed(partitions, DEADLINE)?;
-        // The brokers forget the positions of a topic with it; what this worker has noted it remembers.
-        let read = |p: &Partition| self.notes.get(&*p.topic).and_then(|n| n.topic_id.as_deref());
         let another = |p: &&Partition| match committed.get(*p) {
-            None => made_anew(&p.topic, topics, read(p)),
+            None => self.terms.memory.is_of_another(&self.letters.group, p, topics),
             committed => another_topic(p, topics, committed),
         };
         let remade: Vec<_> = partitions.iter().filter(another).cloned().collect();
@@ -259,6 +257,7 @@ impl Destination for Topics {
         let of_new = begins.iter().filter(|(p, _)| new.contains(p));
         tell_new(&self.letters.route, &self.letters.group, of_new);
         positions.extend(begins.into_iter().chain(meanwhile));
+        self.terms.memory.holds(&self.letters.group, &positions, topics);
         Ok(positions)
     }
 
@@ -351,10 +350,11 @@ impl Topics {
     }
 }
 
-/// Where nothing else is known to be wrong, transactions cannot begin for want of a coordinator.
+/// Where brokers answer, and nothing else is known to be wrong, transactions cannot begin in time for want of a coordinator.
 fn uncoordinated(fault: Fault) -> Setback {
+    let late = fault.code == Code::OperationTimedOut;
     let mut setback = Setback::from(fault);
-    if setback.help.is_empty() {
+    if late && setback.help.is_empty() {
         "the brokers' transaction coordinator does not answer: topic __transaction_state needs as many brokers as their \
          transaction.state.log.replication.factor says, and as many replicas in sync as their transaction.state.log.min.isr"
             .clone_into(&mut setback.help);
@@ -387,7 +387,7 @@ mod tests {
             dead: DeadLetters::Discard,
             apart: None,
         };
-        let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new() };
+        let terms = Terms { on_position_lost: OnPositionLost::Stop, mark: String::new(), memory: Arc::default() };
         let consumer = Arc::new(Consumer::new(&settings, "g", "0").unwrap());
         let producer = Producer::idempotent(&settings, Reports::Refusals).unwrap();
         let mut topics = Topics::new(consumer, producer, Delivery::AtLeastOnce, letters, Facts::new(), terms);

@@ -6,11 +6,11 @@ use crate::{
     destination::{TopicInfos, made_anew, position_lost},
     failure::{Cause, Setback},
     kafka::{Committed, Note},
-    record::Partition,
+    record::{Partition, Positions},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 impl Topics {
@@ -84,4 +84,26 @@ pub(super) fn lost(partition: &Partition, group: &str) -> Setback {
 pub(super) fn another_topic(partition: &Partition, topics: &TopicInfos, committed: Option<&Committed>) -> bool {
     let then = committed.and_then(|c| c.note.as_ref()).and_then(|n| n.topic_id.as_deref());
     made_anew(&partition.topic, topics, then)
+}
+
+/// Of which topic, by its id, this process has held each partition. The brokers forget a topic's positions with it, and what
+/// is noted beside them. One for all workers: partitions move between them, and destinations are opened anew.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<BTreeMap<String, BTreeMap<Partition, String>>>);
+
+impl Memory {
+    /// Whether the partition was held when its topic was another one of the same name.
+    pub(super) fn is_of_another(&self, group: &str, partition: &Partition, topics: &TopicInfos) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let then = held.get(group).and_then(|partitions| partitions.get(partition));
+        made_anew(&partition.topic, topics, then.map(String::as_str))
+    }
+
+    /// These are held, with a position that is stored.
+    pub(super) fn holds(&self, group: &str, positions: &Positions, topics: &TopicInfos) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.entry(group.to_owned()).or_default();
+        let id = |p: &Partition| topics.get(&*p.topic)?.id.clone();
+        held.extend(positions.keys().filter_map(|p| Some((p.clone(), id(p)?))));
+    }
 }
