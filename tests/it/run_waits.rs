@@ -179,6 +179,38 @@ fn a_destination_and_a_topic_of_dead_letters_that_go_away_are_waited_for() {
     run.wait().ok();
 }
 
+/// librdkafka by itself would connect as often as the machine can to a controller that is down.
+#[test]
+fn brokers_that_are_down_cost_next_to_nothing() {
+    let broker = Broker::start();
+    let (app, servers) = (unique("down"), broker.servers());
+    ["in", "out"].iter().for_each(|name| broker.create_topic(&format!("{app}_{name}")));
+    let project = Project::new(&format!(
+        "version = 1\napp = \"{app}\"\n[kafka]\nbootstrap_servers = \"{servers}\"\n[kafka.consumer]\n\
+         \"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"300\"\n[routes.r]\ntopic = \"{app}_in\"\n\
+         format = \"json\"\nschema = \"waits.Event\"\ndlq = \"stop\"\n\
+         destination = {{ topic = \"{app}_out\", format = \"json\" }}\n"
+    ))
+    .file("schemas/event.avsc", SCHEMA);
+    let run = project.spawn(&["run"]);
+    wait_until("it has its partition", PATIENCE, || {
+        ["partitions assigned", "\"flowing\""].iter().all(|said| run.stderr().contains(said))
+    });
+    broker.produce(&format!("{app}_in"), [message("1", r#"{"id":1}"#)]);
+    // Its connections have settled.
+    std::thread::sleep(Duration::from_secs(3));
+    let used = || run.processor_seconds().unwrap_or_default();
+    broker.restart(|| {
+        wait_until("it has lost its partition", PATIENCE, || run.stderr().contains("partitions lost"));
+        let before = used();
+        std::thread::sleep(Duration::from_secs(12));
+        let used = used() - before;
+        assert!(used < 2.0, "{used} seconds of 12");
+    });
+    run.signal("TERM");
+    run.wait().ok();
+}
+
 #[test]
 fn a_topic_that_may_not_be_written_to_is_named() {
     // Everybody may do everything, but with topics that have ACLs only what these say.

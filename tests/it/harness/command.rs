@@ -137,6 +137,15 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Seconds of processor time that it has used; `None` where the system does not tell in /proc.
+    pub fn processor_seconds(&self) -> Option<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // Behind the name: the state is the first, user and system time, in hundredths, are the twelfth and thirteenth.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let hundredths = |at: usize| fields.get(at)?.parse::<f64>().ok();
+        Some((hundredths(11)? + hundredths(12)?) / 100.0)
+    }
+
     /// What it has written to standard output so far.
     pub fn stdout(&self) -> String {
         fs::read_to_string(&self.stdout).unwrap()
@@ -154,9 +163,13 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Ends it; when its test fails, with what it has said.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("stderr:\n{}", fs::read_to_string(&self.stderr).unwrap_or_default());
+        }
     }
 }
 
