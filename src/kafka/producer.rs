@@ -146,8 +146,8 @@ impl Producer {
             (None, Some(_)) => arguments.len() - 1,
             (None, None) => arguments.len() - 2,
         };
-        // SAFETY: each argument has the union's field of its type, and there are no fewer than `needed`. Key and value are copied. Headers, null for none, are
-        // taken over when the call succeeds, and only then; the error object returned is ours.
+        // SAFETY: each argument has the union's field of its type, and there are no fewer than `needed`. Key and value are
+        // copied. Headers, null for none, are taken over when the call succeeds, and only then; the error object is ours.
         let taken = unsafe { fault::take(rd::rd_kafka_produceva(self.client.ptr(), arguments.as_ptr(), needed), "") };
         match taken {
             Ok(()) => {

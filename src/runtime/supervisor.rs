@@ -27,6 +27,7 @@ pub struct Setting {
     pub until_caught_up: bool,
     /// How long a drain may take.
     pub drain: Duration,
+    /// What is remembered of topics that may be made anew.
     pub memory: Arc<Memory>,
 }
 

@@ -60,6 +60,7 @@ pub struct Terms {
     pub on_position_lost: OnPositionLost,
     /// Tells one configuration of the route from another.
     pub mark: String,
+    /// What this process remembers of topics that may be made anew.
     pub memory: Arc<Memory>,
 }
 
