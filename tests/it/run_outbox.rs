@@ -85,6 +85,25 @@ fn a_letter_that_its_topic_refuses_is_named_and_the_others_are_sent_once() {
     assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (40, 0));
 }
 
+/// Of a batch with several letters at fault the brokers tell each one's fault, and the others are said to be their neighbours.
+#[test]
+fn letters_without_keys_do_not_hold_up_their_neighbours_to_a_compacted_topic() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let (input, dlq) = (format!("{app}_in"), format!("{app}_dlq"));
+    let project = to_topic(&app, &database, &[("cleanup.policy", "compact")]);
+    let key = |i: usize| (i < 20 || i > 22).then(|| i.to_string().into_bytes());
+    produce(&input, (0..40).map(|i| Message { key: key(i), ..message("", "not json") }));
+    let run = project.spawn(&["run", "--until-caught-up"]);
+    let refused = format!("{input}/0 offset 20: the dead-letter topic refuses its letter");
+    wait_until("the first of them is named", PATIENCE, || run.stderr().contains(&refused));
+    assert!(run.stderr().contains("let its cleanup.policy be delete"), "{}", run.stderr());
+    assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (37, 3), "{}", run.stderr());
+    assert_eq!(run.wait().code, Some(3));
+    alter_topic(&dlq, &[("cleanup.policy", "delete")]);
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (40, 0));
+}
+
 /// Their topic is gone for a while.
 #[test]
 fn letters_that_had_to_wait_are_sent_once_and_without_another_record() {

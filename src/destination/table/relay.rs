@@ -10,7 +10,7 @@ use crate::{
         topic::{gone, is_of_record, letter_refused},
     },
     failure::{Cause, Remedy, Setback},
-    kafka::{Fault, Kind, Outgoing, Producer},
+    kafka::{Code, Fault, Kind, Outgoing, Producer},
     record::{Header, Partition, Positions},
     telemetry::RouteTelemetry,
 };
@@ -233,6 +233,12 @@ fn waits(waiting: &BTreeMap<String, usize>, setback: Setback) -> Setback {
     Setback { message, help, ..setback }
 }
 
+/// Whether a broker said no to a letter or to its neighbours. Of a batch with several at fault librdkafka tells the others
+/// apart; with one, all of the batch get its code.
+fn is_of_batch(fault: &Fault) -> bool {
+    is_of_record(fault) || fault.code == Code::InvalidDifferentRecord
+}
+
 /// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
 fn send_all(outfit: &mut Outfit, letters: &[Bound], deadline: Duration, heard: &mut Heard) -> Result<(), Fault> {
     send(outfit, letters, 0..letters.len(), deadline, heard)?;
@@ -274,7 +280,7 @@ fn send(
         }
     }
     producer.flush(deadline, heard.listen())?;
-    match heard.refused.iter().find(|(_, fault)| !is_of_record(fault)) {
+    match heard.refused.iter().find(|(_, fault)| !is_of_batch(fault)) {
         Some((_, fault)) => Err(fault.clone()),
         None => Ok(()),
     }
@@ -342,7 +348,7 @@ mod tests {
     use crate::{
         config::{Database, Dlq, Kafka, OnPositionLost},
         destination::table::RouteContext,
-        kafka::{Code, MockCluster, Reports, Settings},
+        kafka::{MockCluster, Reports, Settings},
         telemetry::Telemetry,
     };
 
