@@ -291,6 +291,9 @@ impl Destination for Relayed {
         self.claimed.clear();
         let positions = self.tables.claim(partitions, topics, start)?;
         self.claimed = partitions.to_vec();
+        if partitions.is_empty() {
+            self.tell(&BTreeMap::new());
+        }
         self.open = false;
         // What a predecessor left.
         self.owed = true;
@@ -423,6 +426,25 @@ mod tests {
             assert!(rested > waited * 3, "{rested:?} and {waited:?}");
             // A topic that is only slow gets its letters too.
             assert!(waited > DEADLINE, "{waited:?}");
+        });
+    }
+
+    #[test]
+    fn a_worker_that_holds_no_partition_any_more_has_no_letters_that_wait() {
+        with_a_letter("127.0.0.1:3".to_owned(), |relayed| {
+            let telemetry = Telemetry::new();
+            relayed.telemetry = telemetry.route("r", &[""]);
+            let _worker = relayed.telemetry.worker(0);
+            let waiting = || telemetry.board()[0].outbox();
+            relayed.resting.insert("dlq".to_owned(), Rest { until: Instant::now(), failures: 1 });
+            relayed.tend().unwrap();
+            assert_eq!(waiting(), 1);
+            relayed.abort().unwrap();
+            relayed.tend().unwrap();
+            assert_eq!(waiting(), 1, "they are still ours to tell of");
+            relayed.claim(&[], &TopicInfos::new(), &mut |_, _| Ok(Positions::new())).unwrap();
+            relayed.tend().unwrap();
+            assert_eq!(waiting(), 0);
         });
     }
 
