@@ -194,7 +194,11 @@ const fn doc(stage: Stage, code: &'static str, meaning: &'static str) -> CodeDoc
 pub const CODES: &[CodeDoc] = &[
     doc(Stage::Frame, "frame-truncated", "the value is shorter than Confluent's five bytes of framing"),
     doc(Stage::Frame, "bad-magic", "the value does not begin with Confluent's magic byte 0"),
-    doc(Stage::Frame, "unknown-schema-id", "the registry does not know the writer's schema id"),
+    doc(
+        Stage::Frame,
+        "unknown-schema-id",
+        "the registry does not know the writer's schema id, or a schema that it refers to",
+    ),
     doc(Stage::Frame, "unusable-schema", "the writer's schema cannot be read as the validator's schema"),
     doc(Stage::Frame, "empty-payload", "the value has no bytes, and the route expects a body"),
     doc(Stage::Frame, "unexpected-tombstone", "the record has no value, and its destination dead-letters tombstones"),

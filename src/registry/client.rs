@@ -30,10 +30,25 @@ const MAX_REFERENCES: usize = 1000;
 #[derive(Clone, Debug)]
 pub enum Answer {
     Schema(Arc<Schema>),
-    /// It does not know the id, now: the schema may be replicated a moment later.
-    Unknown,
+    /// It does not know the id, or a schema that this one refers to, now: it may be replicated a moment later. In words.
+    Unknown(Arc<str>),
     /// It knows the id, and no Avro record can be read with it: why.
     Unusable(Arc<str>),
+}
+
+/// Why a schema that the registry has cannot be read, in words.
+pub(super) enum Unread {
+    /// One that it refers to is not there, now.
+    Missing(String),
+    Unusable(String),
+}
+
+impl Unread {
+    pub(super) fn why(self) -> String {
+        match self {
+            Unread::Missing(why) | Unread::Unusable(why) => why,
+        }
+    }
 }
 
 /// A connection to a schema registry; cheap to clone, its cache is shared.
@@ -112,14 +127,17 @@ impl Client {
             Ok(registered) => registered,
             Err(e) => {
                 return match self.refusal(&e) {
-                    Refusal::NotFound => Ok(Answer::Unknown),
+                    Refusal::NotFound => {
+                        Ok(Answer::Unknown(format!("the registry does not know schema id {id}").into()))
+                    }
                     other => Err(other.setback()),
                 };
             }
         };
         let answer = match self.whole(registered).await? {
             Ok(schema) => Answer::Schema(Arc::new(schema)),
-            Err(why) => Answer::Unusable(format!("schema {id} {why}").into()),
+            Err(Unread::Missing(why)) => return Ok(Answer::Unknown(format!("schema {id} {why}").into())),
+            Err(Unread::Unusable(why)) => Answer::Unusable(format!("schema {id} {why}").into()),
         };
         self.known().insert(id, answer.clone());
         Ok(answer)
@@ -137,9 +155,10 @@ impl Client {
     }
 
     /// Parses a schema together with everything it refers to; the inner error is the schema's own fault.
-    pub(super) async fn whole(&self, registered: RegisteredSchema) -> Result<Result<Schema, String>, Setback> {
+    pub(super) async fn whole(&self, registered: RegisteredSchema) -> Result<Result<Schema, Unread>, Setback> {
+        let unusable = |why: String| Ok(Err(Unread::Unusable(why)));
         if registered.schema_type != SchemaType::Avro {
-            return Ok(Err(format!("is not Avro but {:?}", registered.schema_type)));
+            return unusable(format!("is not Avro but {:?}", registered.schema_type));
         }
         let mut texts: Vec<String> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -149,14 +168,12 @@ impl Client {
                 continue;
             }
             if seen.len() > MAX_REFERENCES {
-                return Ok(Err(format!("refers to more than {MAX_REFERENCES} schemas")));
+                return unusable(format!("refers to more than {MAX_REFERENCES} schemas"));
             }
             let found = get_schema_by_subject_and_version(&self.settings, &encoded(&r.subject), Some(r.version)).await;
             let Some(found) = self.found(found)? else {
-                return Ok(Err(format!(
-                    "refers to version {} of subject {}, which is not there",
-                    r.version, r.subject
-                )));
+                let why = format!("refers to version {} of subject {}, which is not there", r.version, r.subject);
+                return Ok(Err(Unread::Missing(why)));
             };
             texts.push(found.schema);
             wanted.extend(found.references);
@@ -164,7 +181,8 @@ impl Client {
         let references: Vec<&str> = texts.iter().map(String::as_str).collect();
         Ok(Schema::parse_with(&registered.schema, &references).map_err(|problems| {
             let error = problems.iter().find(|p| p.is_error());
-            format!("is not a schema that Avro allows: {}", error.map(ToString::to_string).unwrap_or_default())
+            let error = error.map(ToString::to_string).unwrap_or_default();
+            Unread::Unusable(format!("is not a schema that Avro allows: {error}"))
         }))
     }
 

@@ -1,7 +1,7 @@
 //! What a registry has under a subject, and whether it would take more.
 
 use super::{
-    client::{Client, encoded},
+    client::{Client, Unread, encoded},
     refusal::{self, Refusal, RegisterError},
 };
 use crate::{
@@ -68,7 +68,8 @@ impl Client {
         let found = get_schema_by_subject_and_version(&self.settings, &encoded(subject), version).await;
         let Some(found) = self.found(found)? else { return Ok(None) };
         let (id, version, text) = (found.id, found.version.unwrap_or_default(), found.schema.clone());
-        Ok(Some(Version { id, version, text, schema: self.whole(found).await? }))
+        let schema = self.whole(found).await?.map_err(Unread::why);
+        Ok(Some(Version { id, version, text, schema }))
     }
 
     /// The level that a new version of the subject is held to: its own, or the registry's.

@@ -129,7 +129,7 @@ pub(super) fn writer_schema<'k>(
             wants.schema(id);
             return Ok(None);
         }
-        Some(super::Writer::Unknown) => ("unknown-schema-id", format!("the registry does not know schema id {id}")),
+        Some(super::Writer::Unknown(why)) => ("unknown-schema-id", why.to_string()),
         Some(super::Writer::Unusable(why)) => ("unusable-schema", why.to_string()),
     };
     let mut failure = Failure::new(Stage::Frame, code, why);

@@ -7,8 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub enum Writer {
     Schema(Arc<Schema>),
-    /// It does not know the id, even after the grace.
-    Unknown,
+    /// It does not know the id, or a schema that this one refers to, even after the grace: in words.
+    Unknown(Arc<str>),
     /// It knows the id, and no Avro record can be read with it: why.
     Unusable(Arc<str>),
 }

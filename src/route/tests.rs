@@ -153,7 +153,7 @@ fn avro_of_the_validators_own_schema_is_borrowed_and_other_writers_are_resolved(
     let mut known = Known::default();
     known.writers.insert(1, Writer::Schema(Arc::new(Schema::parse(SCHEMA).unwrap())));
     known.writers.insert(2, Writer::Schema(Arc::new(Schema::parse(&older).unwrap())));
-    known.writers.insert(3, Writer::Unknown);
+    known.writers.insert(3, Writer::Unknown("the registry does not know it".into()));
     let outcomes = program.process(&bodies, &known, 0).unwrap();
     // The older writer has no quantity, and the validator's schema has no default for it.
     assert_eq!(

@@ -77,15 +77,18 @@ impl Fetch {
         })?;
         let until = Instant::now() + self.grace;
         let mut pause = Duration::from_millis(100);
-        let mut found: Vec<(u32, Writer)> = ids.iter().map(|id| (*id, Writer::Unknown)).collect();
+        let mut found: Vec<(u32, Writer)> = ids.iter().map(|id| (*id, Writer::Unknown("".into()))).collect();
         // Again and again for those that the registry does not know, until it does or the grace is over.
         loop {
             let mut unknown = 0;
-            for (id, writer) in found.iter_mut().filter(|(_, writer)| matches!(writer, Writer::Unknown)) {
+            for (id, writer) in found.iter_mut().filter(|(_, writer)| matches!(writer, Writer::Unknown(_))) {
                 match registry.schema(*id).await? {
                     Registered::Schema(schema) => *writer = Writer::Schema(schema),
                     Registered::Unusable(why) => *writer = Writer::Unusable(why),
-                    Registered::Unknown => unknown += 1,
+                    Registered::Unknown(why) => {
+                        *writer = Writer::Unknown(why);
+                        unknown += 1;
+                    }
                 }
             }
             if unknown == 0 || unknown > LAGGING || Instant::now() + pause > until {

@@ -184,7 +184,7 @@ impl Worker {
         // The registry may have learnt of an id since its grace was over.
         if self.hand.unknown_since.is_some_and(|since| since.elapsed() >= self.fetch.grace.max(ASK_AGAIN)) {
             self.hand.unknown_since = None;
-            self.known.writers.retain(|_, writer| !matches!(writer, Writer::Unknown));
+            self.known.writers.retain(|_, writer| !matches!(writer, Writer::Unknown(_)));
         }
         let program = self.program.as_mut().expect("records flow after a claim, which brings the program");
         let began = Instant::now();
@@ -285,7 +285,7 @@ impl Worker {
                 if self.hand.graced.len() > GRACED {
                     self.hand.graced.clear();
                 }
-                for (id, _) in writers.iter().filter(|(_, writer)| matches!(writer, Writer::Unknown)) {
+                for (id, _) in writers.iter().filter(|(_, writer)| matches!(writer, Writer::Unknown(_))) {
                     self.hand.graced.insert(*id);
                     self.hand.unknown_since.get_or_insert_with(Instant::now);
                 }

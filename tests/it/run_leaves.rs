@@ -1,11 +1,22 @@
 //! How a process leaves, whatever it is in the middle of, and how its workers come back.
 
-use crate::harness::{
-    Broker, Database, Message, Project, Registry, Running, block_on, bootstrap_servers, create_topic, free_port, head,
-    message, produce, read_topic, unique, wait_until,
+use crate::{
+    harness::{
+        Broker, Database, Message, Project, Registry, Running, block_on, bootstrap_servers, create_topic, free_port,
+        head, message, produce, read_topic, unique, wait_until,
+    },
+    registry_client::answering,
 };
+use axum::{Json, Router, http::StatusCode, routing::get};
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Event","namespace":"leaves","fields":[{"name":"id","type":"long"}]}"#;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -245,6 +256,42 @@ fn an_id_that_the_registry_learns_of_late_has_its_grace_among_many_that_it_knows
         read_topic(&format!("{app}_out")).len() + read_topic(&format!("{app}_dlq")).len() == ids.len()
     });
     assert_eq!(read_topic(&format!("{app}_dlq")).len(), 0, "{}", run.stderr());
+}
+
+#[test]
+fn a_schema_that_another_one_refers_to_has_its_grace_too() {
+    let app = unique("leaves_reference");
+    topics(&app, 1);
+    create_topic(&format!("{app}_dlq"), 1, &[]);
+    // One node of a registry: it has the schema, and gets the one that it refers to a little later.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let of = r#"{"name":"of","type":"leaves.Shop"}"#;
+    let outer = SCHEMA.replace("}]}", &format!("}},{of}]}}"));
+    let inner = r#"{"type":"record","name":"Shop","namespace":"leaves","fields":[{"name":"id","type":"long"}]}"#;
+    let reference = json!({ "name": "leaves.Shop", "subject": "shop", "version": 1 });
+    let schema = json!({ "schema": outer, "references": [reference] });
+    let referred = json!({ "subject": "shop", "id": 1, "version": 1, "schema": inner });
+    let times = asked.clone();
+    let url = answering(Router::new().route("/schemas/ids/{id}", get(async move || Json(schema))).route(
+        "/subjects/shop/versions/1",
+        get(async move || match times.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => (StatusCode::NOT_FOUND, Json(json!({ "error_code": 40401, "message": "Subject not found" }))),
+            _ => (StatusCode::OK, Json(referred)),
+        }),
+    ));
+    let routes = format!(
+        "{}[schema_registry]\nurl = \"{url}\"\n[routes.r]\ntopic = \"{app}_in\"\nschema = \"leaves.Event\"\n\
+         dlq = \"{app}_dlq\"\ndestination = {{ topic = \"{app}_out\", format = \"json\" }}\n",
+        head(&app)
+    );
+    let project = Project::new(&routes).file("schemas/event.avsc", SCHEMA);
+    produce(&format!("{app}_in"), [message("k", [0, 0, 0, 0, 7, 2, 4])]);
+    let run = project.spawn(&["run"]);
+    wait_until("the record is delivered or a dead letter", PATIENCE, || {
+        read_topic(&format!("{app}_out")).len() + read_topic(&format!("{app}_dlq")).len() == 1
+    });
+    assert_eq!(read_topic(&format!("{app}_dlq")).len(), 0, "{}", run.stderr());
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
 }
 
 #[test]
