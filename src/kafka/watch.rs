@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A line of the same facility is written at most this often.
+/// A client writes a line of the same facility at most this often, and a process the same words.
 const QUIET: Duration = Duration::from_secs(30);
 
 /// For how long a failed connection explains that nothing answers: librdkafka repeats itself every 30 s.
@@ -35,9 +35,9 @@ pub(super) struct Watch {
     not_added: Mutex<Option<(Instant, String)>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Said {
-    at: Instant,
+    at: Option<Instant>,
     /// Lines held back since.
     held: u32,
 }
@@ -97,7 +97,7 @@ impl Watch {
             *self.not_added.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why(line)));
         }
         if level <= 5 {
-            let Some(held) = self.may_say(facility, Instant::now()) else { return };
+            let Some(held) = self.may_say(facility, why(line), Instant::now()) else { return };
             match level {
                 ..=3 => tracing::error!(target: "kafka", facility, held_back = held, "{line}"),
                 4 => tracing::warn!(target: "kafka", facility, held_back = held, "{line}"),
@@ -108,24 +108,31 @@ impl Watch {
         }
     }
 
-    /// How many lines were held back since the last one of this facility; `None` while it must be quiet.
-    fn may_say(&self, facility: &str, now: Instant) -> Option<u32> {
+    /// How many lines were held back since the last one of this facility; `None` while it must be quiet, or while another
+    /// client has just said the same.
+    fn may_say(&self, facility: &str, sentence: String, now: Instant) -> Option<u32> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match said.get_mut(facility) {
-            Some(s) if now.duration_since(s.at) < QUIET => {
-                s.held = s.held.saturating_add(1);
-                None
-            }
-            Some(s) => {
-                s.at = now;
-                Some(std::mem::take(&mut s.held))
-            }
-            None => {
-                said.insert(facility.to_owned(), Said { at: now, held: 0 });
-                Some(0)
-            }
+        let said = said.entry(facility.to_owned()).or_default();
+        if said.at.is_some_and(|at| now.duration_since(at) < QUIET) || is_repeated(sentence, now) {
+            said.held = said.held.saturating_add(1);
+            return None;
         }
+        said.at = Some(now);
+        Some(std::mem::take(&mut said.held))
     }
+}
+
+/// What the clients of this process have said lately: that a broker is down need not be said by each.
+static SAID: Mutex<Vec<(Instant, String)>> = Mutex::new(Vec::new());
+
+fn is_repeated(sentence: String, now: Instant) -> bool {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.retain(|(at, _)| now.duration_since(*at) < QUIET);
+    let repeated = said.iter().any(|(_, known)| *known == sentence);
+    if !repeated {
+        said.push((now, sentence));
+    }
+    repeated
 }
 
 /// A line about a connection without the thread's name before it and the state after it.
@@ -142,10 +149,20 @@ mod tests {
     #[test]
     fn a_repeated_line_is_counted_and_not_written() {
         let (watch, now) = (Watch::default(), Instant::now());
-        assert_eq!(watch.may_say("FAIL", now), Some(0));
-        assert_eq!(watch.may_say("FAIL", now), None);
-        assert_eq!(watch.may_say("MAXPOLL", now), Some(0));
-        assert_eq!(watch.may_say("FAIL", now + QUIET), Some(1));
+        let may_say = |facility, at| watch.may_say(facility, format!("{facility} of a test"), at);
+        assert_eq!(may_say("FAIL", now), Some(0));
+        assert_eq!(may_say("FAIL", now), None);
+        assert_eq!(may_say("MAXPOLL", now), Some(0));
+        assert_eq!(may_say("FAIL", now + QUIET), Some(1));
+    }
+
+    #[test]
+    fn what_one_client_has_said_others_do_not_repeat() {
+        let (one, other, now) = (Watch::default(), Watch::default(), Instant::now());
+        let down = |broker: &str| format!("{broker} is down");
+        assert_eq!(one.may_say("FAIL", down("a"), now), Some(0));
+        assert_eq!(other.may_say("FAIL", down("a"), now), None);
+        assert_eq!(other.may_say("FAIL", down("b"), now), Some(1), "another broker is another matter");
     }
 
     #[test]
