@@ -17,7 +17,7 @@ use crate::{
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// For how long a record that was not written speaks against a cluster that answers: whoever is told that we are not ready
 /// sends nothing that could show the contrary.
 const UNWRITTEN: Duration = Duration::from_secs(10);
-/// What is under way at a stop has so long to be acknowledged.
+/// What is under way at a stop, or before a record that is sent by itself, has so long to be acknowledged.
 const STOP: Duration = Duration::from_secs(4);
 
 /// A request's records on their way.
@@ -95,6 +95,12 @@ pub(super) struct Sender {
 struct Pending {
     requests: HashMap<u32, Waiting>,
     next: u32,
+    /// Records of refused batches, to be sent one at a time: a broker's refusal is its whole batch's.
+    again: VecDeque<usize>,
+    /// The one that is sent by itself now.
+    alone: Option<usize>,
+    /// Whether a batch was refused since the topic was looked at.
+    refused: bool,
     /// Why a record was not written, and when, while none has been since.
     unwritten: Option<(Instant, Setback)>,
     /// Whether the cluster is to be asked.
@@ -102,13 +108,19 @@ struct Pending {
 }
 
 struct Waiting {
-    /// By a record's number: its event's index.
-    indexes: Vec<u32>,
+    records: Arc<Records>,
+    /// By a record's number.
     reported: Vec<bool>,
     left: usize,
     answer: Reply,
     reply: oneshot::Sender<Reply>,
     held: Held,
+}
+
+/// A request's records, kept until each is reported.
+struct Records {
+    judged: Judged,
+    headers: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Waiting {
@@ -121,12 +133,12 @@ impl Waiting {
 
 impl Pending {
     /// The request's number, and what is to be produced of it.
-    fn add(&mut self, order: Order) -> (u32, Judged, Vec<(&'static str, Vec<u8>)>) {
-        let indexes: Vec<u32> = order.judged.rows.iter().map(|r| r.index).collect();
+    fn add(&mut self, order: Order) -> (u32, Arc<Records>) {
+        let records = Arc::new(Records { judged: order.judged, headers: order.headers });
         let waiting = Waiting {
-            left: indexes.len(),
-            reported: vec![false; indexes.len()],
-            indexes,
+            left: records.judged.rows.len(),
+            reported: vec![false; records.judged.rows.len()],
+            records: records.clone(),
             answer: Reply::default(),
             reply: order.reply,
             held: order.held,
@@ -134,19 +146,30 @@ impl Pending {
         let request = self.next;
         self.next = self.next.wrapping_add(1);
         self.requests.insert(request, waiting);
-        (request, order.judged, order.headers)
+        (request, records)
     }
 
-    /// A record's report; the last one of a request answers it.
+    /// A record's report. What was refused with others is sent again by itself.
     fn report(&mut self, tag: usize, result: Result<(), Fault>) {
-        let (request, number) = ((tag >> 32) as u32, tag & 0xffff_ffff);
+        let of_batch = self.alone != Some(tag) && result.as_ref().is_err_and(is_of_record);
+        if of_batch {
+            self.refused = true;
+            self.again.push_back(tag);
+        } else {
+            self.settle(tag, result);
+        }
+    }
+
+    /// What became of a record; the last one of a request answers it.
+    fn settle(&mut self, tag: usize, result: Result<(), Fault>) {
+        let (request, number) = untag(tag);
         let Some(waiting) = self.requests.get_mut(&request) else { return };
         let Some(reported) = waiting.reported.get_mut(number) else { return };
         if std::mem::replace(reported, true) {
             return;
         }
         waiting.left -= 1;
-        let index = waiting.indexes[number];
+        let index = waiting.records.judged.rows[number].index;
         match result {
             Ok(()) => self.unwritten = None,
             Err(fault) if is_of_record(&fault) => waiting.answer.refused.push((index, refused_failure(&fault))),
@@ -171,12 +194,18 @@ impl Pending {
     /// Answers everything that is still under way: nobody knows what became of it.
     fn give_up(&mut self, why: &str) {
         for (_, mut waiting) in self.requests.drain() {
-            let open = waiting.indexes.iter().zip(&waiting.reported).filter(|(_, reported)| !**reported);
-            waiting.answer.unacknowledged.extend(open.map(|(index, _)| *index));
+            let rows = waiting.records.judged.rows.iter();
+            let open = rows.zip(&waiting.reported).filter(|(_, reported)| !**reported);
+            waiting.answer.unacknowledged.extend(open.map(|(row, _)| row.index));
             waiting.answer.why = why.to_owned();
             waiting.answer();
         }
     }
+}
+
+/// A record's request, and its number there.
+fn untag(tag: usize) -> (u32, usize) {
+    ((tag >> 32) as u32, tag & 0xffff_ffff)
 }
 
 impl Sender {
@@ -275,7 +304,10 @@ impl Sender {
             // With records under way their reports are looked for at once; otherwise a request is waited for.
             let wait = if pending.requests.is_empty() { AGAIN / 4 } else { Duration::from_millis(2) };
             let mut gone = false;
-            match self.orders.recv_timeout(wait) {
+            // Nothing is sent beside a record that is sent by itself.
+            let order =
+                if pending.again.is_empty() { self.orders.recv_timeout(wait) } else { Err(RecvTimeoutError::Timeout) };
+            match order {
                 Ok(order) => {
                     let more: Vec<Order> = self.orders.try_iter().take(64).collect();
                     for order in std::iter::once(order).chain(more) {
@@ -286,9 +318,18 @@ impl Sender {
                 Err(RecvTimeoutError::Disconnected) => gone = true,
             }
             let reported = producer.reports(Duration::ZERO, |tag, result| pending.report(tag, result));
-            if let Err(fault) = reported {
+            if let Err(fault) = reported.and_then(|_| self.singly(&mut producer, &mut pending)) {
                 pending.give_up(&fault.message);
                 return Some(fault.into());
+            }
+            if pending.again.is_empty() && std::mem::take(&mut pending.refused) {
+                // The topic may take less than it did: then events are judged, and batches made, by what it takes now.
+                if self.facts(&producer).is_ok_and(|facts| facts != open.facts) {
+                    let why =
+                        format!("topic {} takes other records than it did: it is looked at anew", self.collector.topic);
+                    pending.give_up(&why);
+                    return Some(Setback::retry(Cause::Broker, why));
+                }
             }
             if gone && pending.requests.is_empty() {
                 return None;
@@ -307,27 +348,53 @@ impl Sender {
 
     /// Hands a request's records over.
     fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order) {
-        let (request, judged, headers) = pending.add(order);
-        let headers: Vec<Header<'_>> =
-            headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect();
-        if judged.rows.is_empty() {
+        let (request, records) = pending.add(order);
+        let count = records.judged.rows.len();
+        if count == 0 {
             pending.answer(request);
         }
-        for (number, row) in judged.rows.iter().enumerate() {
-            let tag = ((request as usize) << 32) | number;
-            let record = Outgoing {
-                topic: &self.collector.topic,
-                partition: None,
-                key: judged.key(row),
-                value: Some(judged.value(row)),
-                headers: &headers,
-                timestamp: None,
-                tag,
-            };
-            let taken = producer.hand_over(&record, ACKNOWLEDGED_WITHIN, |tag, result| pending.report(tag, result));
-            if let Err(fault) = taken {
-                pending.report(tag, Err(fault));
-            }
+        for number in 0..count {
+            self.hand_over(producer, pending, &records, ((request as usize) << 32) | number);
+        }
+    }
+
+    /// Sends the next record of a refused batch with no other beside it: if it is refused now, it is at fault.
+    fn singly(&self, producer: &mut Producer, pending: &mut Pending) -> Result<(), Fault> {
+        let Some(tag) = pending.again.pop_front() else { return Ok(()) };
+        let request = untag(tag).0;
+        let Some(waiting) = pending.requests.get(&request) else { return Ok(()) };
+        if waiting.reply.is_closed() {
+            // Its client has had its answer: send again.
+            pending.requests.remove(&request);
+            return Ok(());
+        }
+        let records = waiting.records.clone();
+        producer.flush(STOP, |tag, result| pending.report(tag, result))?;
+        pending.alone = Some(tag);
+        self.hand_over(producer, pending, &records, tag);
+        producer.flush(STOP, |tag, result| pending.report(tag, result))?;
+        pending.alone = None;
+        Ok(())
+    }
+
+    fn hand_over(&self, producer: &mut Producer, pending: &mut Pending, records: &Records, tag: usize) {
+        let Records { judged, headers } = records;
+        let Some(row) = judged.rows.get(untag(tag).1) else { return };
+        let headers: Vec<Header<'_>> =
+            headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect();
+        let record = Outgoing {
+            topic: &self.collector.topic,
+            partition: None,
+            key: judged.key(row),
+            value: Some(judged.value(row)),
+            headers: &headers,
+            timestamp: None,
+            tag,
+        };
+        let taken = producer.hand_over(&record, ACKNOWLEDGED_WITHIN, |tag, result| pending.report(tag, result));
+        if let Err(fault) = taken {
+            // No broker has seen it: this is its own.
+            pending.settle(tag, Err(fault));
         }
     }
 

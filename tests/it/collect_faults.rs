@@ -2,7 +2,7 @@
 
 use crate::{
     collect_support::{Collecting, SCHEMA, config, get},
-    harness::{Broker, Project, bootstrap_servers, create_topic, read_topic, unique, wait_until},
+    harness::{Broker, Project, alter_topic, bootstrap_servers, create_topic, read_topic, unique, wait_until},
 };
 use pointsman::{config::Kafka, kafka};
 use rdkafka::{
@@ -10,6 +10,7 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -277,6 +278,59 @@ fn a_collector_whose_events_are_all_refused_is_not_ready_and_goes_on_trying() {
     broker.clear_request_errors(RDKafkaApiKey::Produce);
     assert_eq!(c.json(GOOD).status, 202, "the next event shows that it is over");
     c.wait_until_ready();
+}
+
+/// Records linger, so that the events of a request are one batch, and are as large there as they are.
+const ONE_BATCH: &str = "[kafka.producer]\n\"linger.ms\" = \"300\"\n\"compression.type\" = \"none\"\n";
+
+/// An event of about this many bytes.
+fn of_size(id: usize, size: usize) -> String {
+    format!(r#"{{"id":{id},"kind":"view","items":[{{"sku":"{}","count":1}}]}}"#, "x".repeat(size))
+}
+
+#[test]
+fn an_event_that_its_topic_does_not_take_any_more_is_refused_alone() {
+    let topic = unique("collect_limit");
+    create_topic(&topic, 1, &[]);
+    let project = Project::new(&config(&bootstrap_servers(), &topic, "", ONE_BATCH));
+    let c = Collecting::launch(project.file("schemas/event.avsc", SCHEMA), topic);
+    c.wait_until_ready();
+    alter_topic(&c.topic, &[("max.message.bytes", "4000")]);
+    let both = format!("[{},{}]", of_size(1, 10), of_size(2, 10_000));
+    let mut answer = c.json(&both);
+    wait_until("the broker takes less", Duration::from_secs(60), || {
+        let taken = answer.status == 202;
+        if taken {
+            answer = c.json(&both);
+        }
+        !taken
+    });
+    assert_eq!(answer.problem(), (422, "invalid-events"));
+    assert_eq!((&answer.body["accepted"], &answer.body["refused"]), (&json!([0]), &json!([1])), "{answer:?}");
+    assert_eq!(answer.body["errors"][0]["code"], "record-too-large", "{answer:?}");
+    // It has looked at the topic meanwhile: what its batches may hold is known again.
+    let many: Vec<String> = (3..9).map(|id| of_size(id, 1_000)).collect();
+    let before = read_topic(&c.topic).len();
+    wait_until("many small events are taken", Duration::from_secs(30), || {
+        c.json(&format!("[{}]", many.join(","))).status == 202
+    });
+    assert!(read_topic(&c.topic).len() >= before + 6);
+    let answer = c.json(&both);
+    assert!(answer.body["errors"].to_string().contains("takes at most 4000"), "{answer:?}");
+}
+
+#[test]
+fn events_that_only_their_batch_is_too_large_for_are_taken() {
+    let topic = unique("collect_batch");
+    create_topic(&topic, 1, &[("max.message.bytes", "4000")]);
+    let own = format!("{ONE_BATCH}\"batch.size\" = \"100000\"\n");
+    let project = Project::new(&config(&bootstrap_servers(), &topic, "", &own));
+    let c = Collecting::launch(project.file("schemas/event.avsc", SCHEMA), topic);
+    c.wait_until_ready();
+    let many: Vec<String> = (0..6).map(|id| of_size(id, 1_000)).collect();
+    let answer = c.json(&format!("[{}]", many.join(",")));
+    assert_eq!((answer.status, &answer.body["accepted"]), (202, &json!(6)), "{answer:?}");
+    assert_eq!(ids(&c.topic), ((0..6).collect(), 6));
 }
 
 #[test]
