@@ -144,7 +144,7 @@ fn progress_alerts() -> Vec<Alert> {
         },
         Alert {
             name: "PointsmanOutboxStuck",
-            expr: "min by (job, route) (min_over_time(pointsman_outbox_records[10m]))\n> 0\nand on (job, route)\n\
+            expr: "sum by (job, route) (min_over_time(pointsman_outbox_records[10m]))\n> 0\nand on (job, route)\n\
                    sum by (job, route) (delta(pointsman_outbox_records[10m]))\n>= 0"
                 .into(),
             hold: "5m",
