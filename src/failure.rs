@@ -101,6 +101,8 @@ pub enum Cause {
     Database,
     /// Another owner holds the partition now: claim again, without waiting.
     Fenced,
+    /// The brokers refuse records: those at fault are looked for, without waiting, and become dead letters.
+    Refused,
     /// Too many records failed: the breaker says that the configuration is likelier wrong than the data.
     Tripped,
     /// A record failed, and the route's dead letters are to stop it.
@@ -117,6 +119,7 @@ impl Cause {
             Cause::Registry => "registry",
             Cause::Database => "database",
             Cause::Fenced => "fenced",
+            Cause::Refused => "refused",
             Cause::Tripped => "tripped",
             Cause::Record => "record",
             Cause::Host => "host",

@@ -251,8 +251,9 @@ impl Flow {
             return actions;
         }
         self.attempt += 1;
-        // Another owner is no fault: claiming again at once is right, unless it happens over and over.
-        let wait = if setback.cause == Cause::Fenced && self.attempt <= 3 {
+        // Another owner is no fault, nor are records that are refused: claiming again at once is right, unless it happens
+        // over and over.
+        let wait = if matches!(setback.cause, Cause::Fenced | Cause::Refused) && self.attempt <= 3 {
             Duration::ZERO
         } else {
             backoff(self.patience.initial, self.patience.max, self.attempt, jitter)

@@ -191,12 +191,14 @@ fn a_drain_commits_what_was_offered_after_the_last_order() {
 }
 
 #[test]
-fn being_fenced_claims_at_once_and_other_setbacks_back_off_up_to_the_maximum() {
+fn being_fenced_and_refused_records_claim_at_once_and_other_setbacks_back_off_up_to_the_maximum() {
     let now = Instant::now();
     let mut flow = started();
     flow.on(Input::Assigned(vec![p(0)]), now, 0.0);
-    flow.on(Input::Failed(Setback::retry(Cause::Fenced, "another owner")), now, 1.0);
-    assert_eq!(*flow.state(), State::Recovering { at: now, attempt: 1 });
+    for (attempt, cause) in [(1, Cause::Fenced), (2, Cause::Refused)] {
+        flow.on(Input::Failed(Setback::retry(cause, "another owner, or a record at fault")), now, 1.0);
+        assert_eq!(*flow.state(), State::Recovering { at: now, attempt });
+    }
     let mut last = Duration::ZERO;
     for _ in 0..20 {
         flow.on(Input::Failed(Setback::retry(Cause::Broker, "unreachable")), now, 1.0);

@@ -114,7 +114,7 @@ pub const METRICS: &[MetricDoc] = &[
         C,
         "retries",
         &["route", "cause"],
-        "Setbacks (broker, registry, database, fenced, record, host), each followed by a retry or a stop.",
+        "Setbacks (broker, registry, database, fenced, refused, record, host), each followed by a retry or a stop.",
     ),
     doc("pointsman_rebalances_total", C, "rebalances", &["route"], "Assignments and revocations of partitions."),
     doc(

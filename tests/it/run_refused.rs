@@ -96,6 +96,7 @@ fn too_large_a_record_is_a_letter_alone(delivery: &str) {
         delivered.sort_by_key(|key| key.as_ref().unwrap().parse::<usize>().unwrap());
     }
     assert_eq!(delivered, numbers((0..40).filter(|id| !large.contains(id))));
+    assert!(copying.run.stderr().contains(r#""cause":"refused""#), "{}", copying.run.stderr());
     copying.end();
 }
 

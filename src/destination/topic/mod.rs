@@ -161,7 +161,7 @@ impl Topics {
             let Some(origin) = send::untag(tag, &self.claimed) else { continue };
             self.suspects.insert(origin);
             let singly = format!("the brokers refused records, which are now looked at singly: {fault}");
-            told = Some(Setback::retry(Cause::Fenced, singly));
+            told = Some(Setback::retry(Cause::Refused, singly));
         }
         let told = told.or_else(|| other.map(|fault| self.cause(fault).into()));
         told.unwrap_or_else(|| Setback::retry(Cause::Broker, "the brokers refused records"))
@@ -281,7 +281,7 @@ impl Destination for Topics {
         }
         if self.spoilt {
             let again = "records that the brokers refuse were found; the transaction is written again without them";
-            return Err(Setback::retry(Cause::Fenced, again));
+            return Err(Setback::retry(Cause::Refused, again));
         }
         Ok(std::mem::take(&mut self.tally))
     }

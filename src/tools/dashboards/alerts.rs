@@ -183,7 +183,8 @@ fn progress_alerts() -> Vec<Alert> {
                        positions. Nothing is lost, but work is done over and again."
                 .into(),
             to_do: "cause says where to look: broker, registry, database; fenced: two processes have the same --instance, or \
-                    workers are so slow that their group takes their partitions away."
+                    workers are so slow that their group takes their partitions away; refused: a topic \
+                    does not take some records, which become dead letters: their codes say why."
                 .into(),
         },
     ]
