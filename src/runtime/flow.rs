@@ -90,7 +90,7 @@ pub struct Patience {
     pub drain: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flow {
     state: State,
     patience: Patience,
