@@ -2,7 +2,7 @@
 //! so that every order of events can be enumerated in a test.
 //!
 //! A setback and a start-up are one path (Recovering → Claiming → Flowing); a revocation, a new assignment and a
-//! shutdown are one drain. Nothing is retried in place.
+//! shutdown are one drain. What fails here is not tried again in place.
 
 use crate::{
     failure::{Cause, Remedy, Setback},
