@@ -90,6 +90,12 @@ impl Schemas {
             );
             return;
         }
+        if let Some(path) = self.catalog.passed_over(&name.text) {
+            let message = format!("there is no schema `{}`", name.text);
+            let help = format!("{} is not read: name it *.avsc, as schemas are", path.display());
+            cx.report(Problem::error("unknown-schema", name.place, message).help(help));
+            return;
+        }
         unknown_name(cx, "unknown-schema", "schema", name, self.catalog.names());
     }
 }

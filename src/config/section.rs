@@ -136,7 +136,8 @@ impl<'a> Section<'a> {
             _ => {
                 let help = match &value.kind {
                     Kind::String(s) if s.contains("${") => "variables are filled in inside strings only",
-                    Kind::String(_) => "write it without quotes",
+                    Kind::String(s) if s.parse::<i64>().is_ok() => "write it without quotes",
+                    Kind::String(_) => "write a whole number, without a unit and without quotes",
                     _ => "",
                 };
                 wrong_type(self.cx, value, "an integer", help);

@@ -19,6 +19,8 @@ use std::{
 pub struct Catalog {
     files: Vec<(PathBuf, String)>,
     types: BTreeMap<String, Entry>,
+    /// Files named *.json, which are not read.
+    passed_over: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ impl Catalog {
             problems.push(unreadable(&folder, &error, help));
         }
         paths.sort();
+        let (paths, passed_over) =
+            paths.into_iter().partition::<Vec<_>, _>(|p| p.extension().is_some_and(|e| e == "avsc"));
         let mut files = Vec::new();
         for path in paths {
             match fs::read(&path).map(utf8) {
@@ -68,7 +72,7 @@ impl Catalog {
         }
         let (catalog, found) = Catalog::of(files);
         problems.extend(found);
-        (catalog, problems)
+        (Catalog { passed_over, ..catalog }, problems)
     }
 
     /// The catalog of texts that are at hand already.
@@ -93,7 +97,7 @@ impl Catalog {
             FileProblem { path, text: Some(text), problem }
         });
         let problems = problems.collect();
-        (Catalog { files, types }, problems)
+        (Catalog { files, types, passed_over: Vec::new() }, problems)
     }
 
     /// The type of this full name as a schema of its own; `None` where there is none, or it has a problem.
@@ -110,6 +114,17 @@ impl Catalog {
     pub fn source(&self, full_name: &str) -> Option<(&Path, &str)> {
         let (path, text) = &self.files[self.types.get(full_name)?.file];
         Some((path, text))
+    }
+
+    /// A file that defines this type, by its own name or its text, and is not read since it is named *.json.
+    pub fn passed_over(&self, full_name: &str) -> Option<&Path> {
+        let short = full_name.rsplit('.').next().unwrap_or_default();
+        let quoted = [format!("\"{short}\""), format!("\"{full_name}\"")];
+        let defines = |path: &&PathBuf| {
+            path.file_stem().is_some_and(|stem| stem.eq_ignore_ascii_case(short))
+                || fs::read_to_string(path).is_ok_and(|text| quoted.iter().any(|q| text.contains(q)))
+        };
+        self.passed_over.iter().find(defines).map(PathBuf::as_path)
     }
 }
 
@@ -142,7 +157,7 @@ fn find(dir: &Path, known: &mut BTreeSet<PathBuf>, paths: &mut Vec<PathBuf>) -> 
         }
         if path.is_dir() {
             find(&path, known, paths)?;
-        } else if path.extension().is_some_and(|e| e == "avsc") {
+        } else if path.extension().is_some_and(|e| e == "avsc" || e == "json") {
             paths.push(path);
         }
     }
