@@ -76,13 +76,14 @@ pub trait Destination: Send {
     /// A commit whose answer was lost is looked up before this returns.
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback>;
 
-    /// Does what is owed beside the records: relays dead letters that are committed. Called after every order, before its
-    /// answer, and about once a second while there is none.
+    /// Does some of what is owed beside the records: relays a round of dead letters that are committed. True where more is
+    /// owed that need not wait. Called after every order, before its answer; while there is none, about once a second, or
+    /// at once where more is owed.
     ///
     /// # Errors
     /// The environment's, where the route cannot go on without it; the caller aborts. What was committed stands.
-    fn tend(&mut self) -> Result<(), Setback> {
-        Ok(())
+    fn tend(&mut self) -> Result<bool, Setback> {
+        Ok(false)
     }
 
     /// Throws the open transaction away, and remembers beside the positions that the breaker stopped the route under this

@@ -132,8 +132,9 @@ pub struct Deliverer {
 impl Deliverer {
     /// Runs until the worker hangs up.
     pub fn run(mut self, orders: &Receiver<Order>) {
+        let mut more = false;
         loop {
-            let task = match orders.recv_timeout(IDLE) {
+            let task = match orders.recv_timeout(if more { Duration::ZERO } else { IDLE }) {
                 Ok(Order { attempt, what }) => {
                     // What it would have done is not wanted any more; an abort always is.
                     if attempt != self.current.now() && !matches!(what, Task::Abort) {
@@ -153,11 +154,14 @@ impl Deliverer {
                 continue;
             }
             let answer = task.map_or(Ok(None), |task| self.carry_out(task));
-            // Before the answer: a partition that is given up after it goes with its letters relayed.
+            // Before the answer: a partition that is given up after it mostly goes with its letters relayed. Not for an
+            // attempt that the worker has left: others may hold its partitions by now.
+            let tends = answer.is_ok() && !self.failed && self.attempt == self.current.now();
             let tended = match &mut self.destination {
-                Some(destination) if answer.is_ok() && !self.failed => destination.tend(),
-                _ => Ok(()),
+                Some(destination) if tends => destination.tend(),
+                _ => Ok(false),
             };
+            more = matches!(tended, Ok(true));
             match answer {
                 Ok(Some(answer)) => self.report(answer),
                 Ok(None) => {}
@@ -289,7 +293,10 @@ mod tests {
     struct Slow {
         log: Log,
         overtaken: Option<Attempt>,
-        tends: bool,
+        /// Rounds that it owes; none: it cannot tend.
+        owes: Option<u32>,
+        /// While it owes, the worker has not hung up.
+        worker: Option<Sender<Order>>,
     }
 
     impl Slow {
@@ -313,6 +320,7 @@ mod tests {
         }
         fn stored(&mut self, _: &[Partition], _: &TopicInfos) -> Result<Positions, Setback> {
             self.tell("stored");
+            self.wait();
             Ok(Positions::new())
         }
         fn write(&mut self, _: Work) -> Result<(), Setback> {
@@ -334,8 +342,20 @@ mod tests {
             self.tell("abort");
             Ok(())
         }
-        fn tend(&mut self) -> Result<(), Setback> {
-            if self.tends { Ok(()) } else { Err(Setback::retry(Cause::Database, "its database is away")) }
+        fn tend(&mut self) -> Result<bool, Setback> {
+            let Some(owes) = &mut self.owes else {
+                return Err(Setback::retry(Cause::Database, "its database is away"));
+            };
+            if *owes == 0 {
+                return Ok(false);
+            }
+            *owes -= 1;
+            let more = *owes > 0;
+            if !more {
+                self.worker = None;
+            }
+            self.tell("tend");
+            Ok(more)
         }
     }
 
@@ -365,23 +385,24 @@ mod tests {
 
     /// What the destination is asked to do by these orders, the worker being at its attempt 1.
     fn carried_out(slow: bool, given: Vec<(u64, Task)>) -> Vec<&'static str> {
-        carried_out_by(given, |log, current| Slow { log, overtaken: slow.then_some(current), tends: true })
+        carried_out_by(given, slow, Some(0))
     }
 
-    fn carried_out_by(given: Vec<(u64, Task)>, slow: impl Fn(Log, Attempt) -> Slow) -> Vec<&'static str> {
+    fn carried_out_by(given: Vec<(u64, Task)>, slow: bool, owes: Option<u32>) -> Vec<&'static str> {
         let (log, current) = (Log::default(), Attempt::default());
         current.next();
-        let slow = || slow(log.clone(), current.clone());
         let (orders, orders_in) = crossbeam_channel::unbounded();
+        let worker = owes.filter(|rounds| *rounds > 1).map(|_| orders.clone());
+        let slow = |worker| Slow { log: log.clone(), overtaken: slow.then(|| current.clone()), owes, worker };
         let (reports, _reports) = crossbeam_channel::unbounded();
         for (attempt, what) in given {
             orders.send(Order { attempt, what }).unwrap();
         }
         drop(orders);
         let deliverer = Deliverer {
-            opener: Box::new(slow()),
+            opener: Box::new(slow(None)),
             breaker: Breaker::new("r", None),
-            destination: Some(Box::new(slow())),
+            destination: Some(Box::new(slow(worker))),
             until_caught_up: false,
             goal: None,
             reports,
@@ -397,8 +418,23 @@ mod tests {
     #[test]
     fn a_deliverer_that_cannot_tend_still_says_what_is_stored() {
         let orders = vec![(1, Task::Abort), (1, Task::Stored(Vec::new())), (1, commit())];
-        let done = carried_out_by(orders, |log, _| Slow { log, overtaken: None, tends: false });
-        assert_eq!(done, ["abort", "stored"]);
+        assert_eq!(carried_out_by(orders, false, None), ["abort", "stored"]);
+    }
+
+    #[test]
+    fn what_is_owed_is_done_at_once_while_nothing_is_ordered_and_orders_come_first() {
+        let begun = Instant::now();
+        let done = carried_out_by(vec![(1, Task::Abort), (1, claim())], false, Some(30));
+        assert_eq!(done[..5], ["abort", "tend", "claim", "store", "tend"]);
+        assert_eq!(done.iter().filter(|what| **what == "tend").count(), 30);
+        assert!(begun.elapsed() < 10 * IDLE, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn nothing_is_tended_for_an_attempt_that_the_worker_has_left() {
+        let stored = || vec![(1, Task::Stored(Vec::new()))];
+        assert_eq!(carried_out_by(stored(), false, Some(1)), ["stored", "tend"]);
+        assert_eq!(carried_out_by(stored(), true, Some(1)), ["stored"]);
     }
 
     #[test]

@@ -1,10 +1,28 @@
 //! Dead letters of a table that are bound for a topic.
 
-use crate::harness::{
-    Database, Message, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic, unique,
-    wait_until,
+use crate::{
+    harness::{
+        Database, Message, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic,
+        unique, wait_until,
+    },
+    kafka_records::settings,
+    table_support::{Batch, Db, claim, route, t, targets, topics},
 };
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use pointsman::{
+    config::Dlq,
+    destination::{
+        Destination,
+        table::{Relayed, RouteContext, Tables},
+    },
+    failure::Cause,
+    kafka::{Producer, Reports},
+    record::Positions,
+    telemetry::Telemetry,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -91,10 +109,10 @@ fn letters_without_keys_do_not_hold_up_their_neighbours_to_a_compacted_topic() {
     let (app, database) = (unique("outbox"), Database::new("outbox"));
     let (input, dlq) = (format!("{app}_in"), format!("{app}_dlq"));
     let project = to_topic(&app, &database, &[("cleanup.policy", "compact")]);
-    let key = |i: usize| (i < 20 || i > 22).then(|| i.to_string().into_bytes());
+    let key = |i: usize| (!(20..=22).contains(&i)).then(|| i.to_string().into_bytes());
     produce(&input, (0..40).map(|i| Message { key: key(i), ..message("", "not json") }));
     let run = project.spawn(&["run", "--until-caught-up"]);
-    let refused = format!("{input}/0 offset 20: the dead-letter topic refuses its letter");
+    let refused = format!("{input}/0 offset 20: the dead-letter topic {dlq} refuses its letter");
     wait_until("the first of them is named", PATIENCE, || run.stderr().contains(&refused));
     assert!(run.stderr().contains("let its cleanup.policy be delete"), "{}", run.stderr());
     assert_eq!((read_topic(&dlq).len(), database.count("pointsman_outbox")), (37, 3), "{}", run.stderr());
@@ -195,4 +213,68 @@ fn a_topic_that_takes_no_letters_does_not_hold_up_those_to_another() {
     create_topic(&old, 1, &[]);
     wait_until("the old one is relayed", PATIENCE, || database.count("pointsman_outbox") == 0);
     assert_eq!((read_topic(&old).len(), read_topic(&new).len()), (1, 3), "{}", run.stderr());
+}
+
+/// Tables whose dead letters go to this topic, by two workers of one group; the first has claimed `t/0`.
+fn two_owners(db: &Db, dlq: &str) -> (Tables, Tables) {
+    let targets = targets([]);
+    let open = || db.try_open(RouteContext { dlq: Dlq::Topic(dlq.into()), ..route() }, &targets).unwrap();
+    let mut first = open();
+    claim(&mut first).unwrap();
+    (first, open())
+}
+
+#[test]
+fn who_claims_a_partition_waits_for_the_letters_under_way() {
+    let db = Db::postgres("under_way");
+    let (mut first, mut second) = two_owners(&db, "orders.dlq");
+    Batch::default().dead().dead().deliver(&mut first, &targets([])).unwrap();
+    let letters = first.outbox_take(&[t(0)], None, 10).unwrap().letters;
+    first.outbox_hold(&[t(0)]).unwrap();
+    let claimed = std::thread::spawn(move || {
+        claim(&mut second).unwrap();
+        second
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!claimed.is_finished());
+    first.outbox_delete(&[letters[0].id]).unwrap();
+    let mut second = claimed.join().unwrap();
+    assert_eq!(second.outbox_take(&[t(0)], None, 10).unwrap().letters, letters[1..]);
+    assert_eq!(first.outbox_hold(&[t(0)]).unwrap_err().cause, Cause::Fenced);
+    second.outbox_hold(&[t(0)]).unwrap();
+    second.outbox_delete(&[]).unwrap();
+    claim(&mut first).unwrap();
+}
+
+/// A backlog is relayed in rounds, and another worker gets its partition after the first one.
+#[test]
+fn letters_are_not_relayed_any_more_by_who_has_lost_their_partition() {
+    for db in [Db::postgres("backlog"), Db::sqlite("backlog")] {
+        let dlq = unique("outbox");
+        create_topic(&dlq, 1, &[]);
+        let (first, second) = two_owners(&db, &dlq);
+        db.execute(&format!(
+            "INSERT INTO pointsman_outbox (cluster_id, consumer_group, dlq, topic, \"partition\", position, headers)
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+            SELECT 'cluster', 'shop.orders', '{dlq}', 't', 0, i, '[]' FROM n"
+        ));
+        let [mut first, mut second] = [first, second].map(|tables| {
+            let outfitter =
+                |_: &BTreeSet<&str>| Ok((Producer::idempotent(&settings("range"), Reports::All)?, HashMap::new()));
+            Relayed::new(tables, Box::new(outfitter), Telemetry::new().route("r", &[""]), 0)
+        });
+        let claims = |relayed: &mut Relayed| {
+            relayed.claim(&[t(0)], &topics("topic-id"), &mut |_, _| Ok(Positions::new())).unwrap();
+        };
+        claims(&mut first);
+        first.tend().unwrap();
+        let relayed = read_topic(&dlq).len();
+        assert!(0 < relayed && relayed <= 1000, "{relayed}");
+        claims(&mut second);
+        assert_eq!(first.tend().unwrap_err().cause, Cause::Fenced);
+        for _ in 0..10 {
+            second.tend().unwrap();
+        }
+        assert_eq!((read_topic(&dlq).len(), db.count("pointsman_outbox")), (2500, 0));
+    }
 }

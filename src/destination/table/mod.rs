@@ -172,17 +172,37 @@ impl Tables {
         outbox::origins(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
     }
 
-    /// Deletes letters that their topic has acknowledged. Outside of a transaction.
+    /// Before letters of these partitions are relayed: on Postgres whoever claims one waits from now on until
+    /// [`Tables::outbox_delete`]. SQLite's transaction would hold up every other worker, so it only looks whether they are ours.
+    ///
+    /// # Errors
+    /// The environment's, or [`Cause::Fenced`] where one has another owner.
+    pub fn outbox_hold(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        if link.session.dialect() == Dialect::Postgres {
+            self.transaction.open = true;
+            link.session.begin().map_err(|r| r.setback(place))?;
+        }
+        let held = self.lock(partitions);
+        if held.is_err() {
+            self.abort()?;
+        }
+        held
+    }
+
+    /// Deletes letters that their topic has acknowledged, and lets their partitions go where they are held.
     ///
     /// # Errors
     /// The environment's.
     pub fn outbox_delete(&mut self, ids: &[i64]) -> Result<(), Setback> {
-        if ids.is_empty() {
+        let held = std::mem::take(&mut self.transaction.open);
+        if ids.is_empty() && !held {
             return Ok(());
         }
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         let session = &mut *link.session;
-        let deleted = session.begin().and_then(|()| outbox::delete(session, ids)).and_then(|()| session.commit());
+        let begun = if held { Ok(()) } else { session.begin() };
+        let deleted = begun.and_then(|()| outbox::delete(session, ids)).and_then(|()| session.commit());
         deleted.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)
     }
 
@@ -207,12 +227,17 @@ impl Tables {
             link.session.begin().map_err(|r| r.setback(place))?;
         }
         let new: Vec<Partition> = t.tally.partitions.keys().filter(|p| !t.locked.contains(p)).cloned().collect();
-        let standing = positions::lock(&mut *link.session, &self.owner, &new).map_err(|r| r.setback(place))?;
-        if let Some(lost) = new.iter().find(|p| !self.held.contains_key(p) || standing.get(p) != self.held.get(p)) {
-            return Err(fenced(lost));
-        }
-        t.locked.extend(new);
+        self.lock(&new)?;
+        self.transaction.locked.extend(new);
         Ok(())
+    }
+
+    /// Locks these positions, which have to be as this worker holds them.
+    fn lock(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        let standing = positions::lock(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))?;
+        let lost = |p: &&Partition| !self.held.contains_key(p) || standing.get(p) != self.held.get(p);
+        partitions.iter().find(lost).map_or(Ok(()), |lost| Err(fenced(lost)))
     }
 
     /// Puts everything that was handed over, and writes the letters of what is dead.

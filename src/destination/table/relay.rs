@@ -1,7 +1,8 @@
 //! Dead letters of tables that are bound for a topic: taken out of the outbox once their transaction stands.
 //!
 //! A letter is deleted after its topic has acknowledged it, so none is lost. After a crash in between, or where the topic
-//! took a letter and its answer did not come in time, the same letter may stand twice in it, with the same origin headers.
+//! took a letter and its answer did not come in time, the same letter may stand twice in it, with the same origin headers;
+//! on SQLite also where its partition changes its worker in between. On Postgres whoever claims it waits meanwhile.
 
 use super::{Bound, Tables};
 use crate::{
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Letters relayed at a time, at most.
+/// Letters relayed at a time to a topic, at most: records and the group wait meanwhile.
 const ROUND: usize = 1_000;
 
 /// How long their acknowledgements may take. A drain waits for longer.
@@ -59,6 +60,8 @@ pub struct Relayed {
     claimed: Vec<Partition>,
     /// Whether the outbox may hold letters of ours to topics that do not rest.
     owed: bool,
+    /// What the last round has left, as long as nothing was added since.
+    left: Option<BTreeMap<String, usize>>,
     /// Whether a transaction is open: its letters are not committed.
     open: bool,
     /// Topics that took no letters when they were last asked to.
@@ -108,6 +111,7 @@ impl Relayed {
             worker,
             claimed: Vec::new(),
             owed: true,
+            left: None,
             open: false,
             resting: BTreeMap::new(),
             spent: false,
@@ -123,21 +127,24 @@ impl Relayed {
         Ok(())
     }
 
-    /// Relays what waits for topics that do not rest, and deletes what they have acknowledged, whatever became of the rest.
-    fn relay(&mut self) -> Result<(), Setback> {
+    /// Relays a round of what waits for each topic that does not rest, and deletes what they have acknowledged, whatever
+    /// became of the rest. True where more waits for such topics.
+    fn relay(&mut self) -> Result<bool, Setback> {
         // Mostly what waits is what the last transaction left, and one query brings it.
         let mut rounds: BTreeMap<String, Vec<Bound>> = BTreeMap::new();
         let mut all = false;
-        if self.resting.is_empty() {
+        let left = self.left.take();
+        if self.resting.is_empty() && left.is_none() {
             let taken = self.tables.outbox_take(&self.claimed, None, ROUND)?;
             all = taken.all;
             for letter in taken.letters {
                 rounds.entry(letter.dlq.clone()).or_default().push(letter);
             }
         }
-        let mut waiting = match all {
-            true => rounds.iter().map(|(topic, letters)| (topic.clone(), letters.len())).collect(),
-            false => self.tables.outbox_count(&self.claimed)?,
+        let mut waiting = match left {
+            Some(left) => left,
+            None if all => rounds.iter().map(|(topic, letters)| (topic.clone(), letters.len())).collect(),
+            None => self.tables.outbox_count(&self.claimed)?,
         };
         self.tell(&waiting);
         // One that nothing waits for any more has nothing to be tried with.
@@ -149,47 +156,50 @@ impl Relayed {
             self.equip(&names).map_err(|setback| waits(&waiting, setback))?;
         }
         self.owed = false;
-        topics.iter().try_for_each(|topic| self.relay_to(topic, rounds.remove(topic), &mut waiting))
+        topics.iter().try_for_each(|topic| self.relay_to(topic, rounds.remove(topic), &mut waiting))?;
+        self.owed = waiting.keys().any(|topic| !self.resting.contains_key(topic));
+        self.left = self.owed.then_some(waiting);
+        Ok(self.owed)
     }
 
     /// `first` are the oldest of its letters, if they were taken already.
     fn relay_to(
         &mut self,
         topic: &str,
-        mut first: Option<Vec<Bound>>,
+        first: Option<Vec<Bound>>,
         waiting: &mut BTreeMap<String, usize>,
     ) -> Result<(), Setback> {
-        while waiting.contains_key(topic) {
-            let (limit, deadline) = self.resting.get(topic).map_or((ROUND, DEADLINE), |rest| (1, rest.trial()));
-            let letters = match first.take() {
-                Some(letters) => letters,
-                None => self.tables.outbox_take(&self.claimed, Some(topic), limit)?.letters,
-            };
-            let Some(outfit) = &mut self.outfit else { return Ok(()) };
-            let mut heard = Heard::default();
-            let sent = send_all(outfit, &letters, deadline, &mut heard);
-            if sent.is_err() {
-                // What stays in the producer would be sent beside the next relay's.
-                outfit.0.purge();
-                let _ = outfit.0.flush(PURGING, heard.listen());
-            }
-            let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
-            self.tables.outbox_delete(&ids)?;
-            if let Some(count) = waiting.get_mut(topic) {
-                *count = count.saturating_sub(ids.len());
-            }
-            // No letters: somebody has taken the last ones away.
-            waiting.retain(|t, count| *count > 0 && (t != topic || !letters.is_empty()));
-            self.tell(waiting);
-            if let Err(fault) = sent {
-                return self.failed(topic, fault);
-            }
-            self.resting.remove(topic);
-            if let Some((place, fault)) = heard.refused.first() {
-                // Only a person helps; the next claim looks again.
-                let letter = &letters[*place];
-                return Err(letter_refused(&(letter.origin.clone(), letter.offset), topic, fault));
-            }
+        let (limit, deadline) = self.resting.get(topic).map_or((ROUND, DEADLINE), |rest| (1, rest.trial()));
+        let letters = match first {
+            Some(letters) => letters,
+            None => self.tables.outbox_take(&self.claimed, Some(topic), limit)?.letters,
+        };
+        let Some(outfit) = &mut self.outfit else { return Ok(()) };
+        let origins: BTreeSet<Partition> = letters.iter().map(|l| l.origin.clone()).collect();
+        self.tables.outbox_hold(&Vec::from_iter(origins))?;
+        let mut heard = Heard::default();
+        let sent = send_all(outfit, &letters, deadline, &mut heard);
+        if sent.is_err() {
+            // What stays in the producer would be sent beside the next relay's.
+            outfit.0.purge();
+            let _ = outfit.0.flush(PURGING, heard.listen());
+        }
+        let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
+        self.tables.outbox_delete(&ids)?;
+        if let Some(count) = waiting.get_mut(topic) {
+            *count = count.saturating_sub(ids.len());
+        }
+        // No letters: somebody has taken the last ones away.
+        waiting.retain(|t, count| *count > 0 && (t != topic || !letters.is_empty()));
+        self.tell(waiting);
+        if let Err(fault) = sent {
+            return self.failed(topic, fault);
+        }
+        self.resting.remove(topic);
+        if let Some((place, fault)) = heard.refused.first() {
+            // Only a person helps; the next claim looks again.
+            let letter = &letters[*place];
+            return Err(letter_refused(&(letter.origin.clone(), letter.offset), topic, fault));
         }
         Ok(())
     }
@@ -239,10 +249,15 @@ fn is_of_batch(fault: &Fault) -> bool {
     is_of_record(fault) || fault.code == Code::InvalidDifferentRecord
 }
 
-/// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch.
+/// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch. Those that are not
+/// looked at within the deadline come again.
 fn send_all(outfit: &mut Outfit, letters: &[Bound], deadline: Duration, heard: &mut Heard) -> Result<(), Fault> {
     send(outfit, letters, 0..letters.len(), deadline, heard)?;
+    let begun = Instant::now();
     for (place, _) in std::mem::take(&mut heard.refused) {
+        if begun.elapsed() >= deadline {
+            break;
+        }
         send(outfit, letters, place..place + 1, deadline, heard)?;
     }
     Ok(())
@@ -297,6 +312,7 @@ impl Destination for Relayed {
         self.open = false;
         // What a predecessor left.
         self.owed = true;
+        self.left = None;
         Ok(positions)
     }
 
@@ -316,7 +332,10 @@ impl Destination for Relayed {
     fn settle(&mut self) -> Result<Tally, Setback> {
         let tally = self.tables.settle()?;
         // Those set apart count as delivered, and may go to a topic too.
-        self.owed |= tally.total().dead_lettered > 0 || tally.cases.contains_key(&None);
+        if tally.total().dead_lettered > 0 || tally.cases.contains_key(&None) {
+            self.owed = true;
+            self.left = None;
+        }
         Ok(tally)
     }
 
@@ -326,9 +345,9 @@ impl Destination for Relayed {
         Ok(())
     }
 
-    fn tend(&mut self) -> Result<(), Setback> {
+    fn tend(&mut self) -> Result<bool, Setback> {
         let due = self.owed || self.resting.values().any(|rest| rest.until <= Instant::now());
-        if self.open || self.claimed.is_empty() || !due { Ok(()) } else { self.relay() }
+        if self.open || self.claimed.is_empty() || !due { Ok(false) } else { self.relay() }
     }
 
     fn trip(&mut self) -> Result<(), Setback> {
