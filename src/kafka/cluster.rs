@@ -46,6 +46,9 @@ pub enum At {
     Time(i64),
 }
 
+/// An answer of this age says that the cluster is there.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
 /// ListOffsets' name for the end, as for one kind of time.
 const LATEST: i64 = -1;
 
@@ -151,8 +154,10 @@ impl<'c> Cluster<'c> {
                 .collect());
         }
         // It waits for a controller, and librdkafka tries to connect to one that is down without any pause for as long: any
-        // broker has to answer first, and names the one that is up.
-        self.client.renew(self.wait)?;
+        // broker has to have answered just now, and names the one that is up.
+        if !self.client.watch().answered_within(JUST_NOW) {
+            self.client.renew(self.wait)?;
+        }
         let what = "cannot describe topics";
         let names = Strings::new(names.iter().copied());
         let request = Request::new(self.client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, self.wait);

@@ -28,6 +28,8 @@ pub(super) struct Watch {
     /// Whether `state` has a trouble: what the path of every batch looks at.
     troubled: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
+    /// When it answered last, if no connection has failed since.
+    answered: Mutex<Option<Instant>>,
     said: Mutex<HashMap<String, Said>>,
     /// Why a connection failed last.
     failed: Mutex<Option<(Instant, String)>>,
@@ -45,6 +47,7 @@ struct Said {
 impl Watch {
     /// The cluster answered.
     pub fn well(&self) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if self.troubled.load(Ordering::Relaxed) {
             self.troubled.store(false, Ordering::Relaxed);
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -82,6 +85,11 @@ impl Watch {
         not_added.filter(|(at, _)| at.elapsed() < RECENT).map(|(_, line)| line)
     }
 
+    /// Whether the cluster answered within so long, and no connection has failed since.
+    pub fn answered_within(&self, time: Duration) -> bool {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < time)
+    }
+
     /// What is wrong at the moment.
     pub fn current(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -90,6 +98,7 @@ impl Watch {
     /// A log line of librdkafka, with syslog's levels. Most are repeated for as long as their cause lasts.
     pub fn line(&self, level: i32, facility: &str, line: &str) {
         if facility == "FAIL" {
+            *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = None;
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), why(line)));
         }
         // Of the others it only says that they were not tried.
@@ -177,6 +186,16 @@ mod tests {
         assert_eq!((now.since, now.fault.code), (since, Code::Authentication));
         watch.well();
         assert!(watch.current().is_none());
+    }
+
+    #[test]
+    fn an_answer_counts_until_a_connection_fails() {
+        let (watch, long) = (Watch::default(), Duration::from_secs(60));
+        assert!(!watch.answered_within(long));
+        watch.well();
+        assert!(watch.answered_within(long) && !watch.answered_within(Duration::ZERO));
+        watch.line(7, "FAIL", "[thrd:a:1/1]: a:1/1: Disconnected (after 12ms in state UP)");
+        assert!(!watch.answered_within(long));
     }
 
     #[test]
