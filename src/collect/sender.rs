@@ -123,6 +123,13 @@ struct Records {
     headers: Vec<(&'static str, Vec<u8>)>,
 }
 
+impl Records {
+    /// The same for each of them.
+    fn headers(&self) -> Vec<Header<'_>> {
+        self.headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect()
+    }
+}
+
 impl Waiting {
     fn answer(self) {
         drop(self.held);
@@ -353,8 +360,9 @@ impl Sender {
         if count == 0 {
             pending.answer(request);
         }
+        let headers = records.headers();
         for number in 0..count {
-            self.hand_over(producer, pending, &records, ((request as usize) << 32) | number);
+            self.hand_over(producer, pending, &records.judged, &headers, ((request as usize) << 32) | number);
         }
     }
 
@@ -371,23 +379,27 @@ impl Sender {
         let records = waiting.records.clone();
         producer.flush(STOP, |tag, result| pending.report(tag, result))?;
         pending.alone = Some(tag);
-        self.hand_over(producer, pending, &records, tag);
+        self.hand_over(producer, pending, &records.judged, &records.headers(), tag);
         producer.flush(STOP, |tag, result| pending.report(tag, result))?;
         pending.alone = None;
         Ok(())
     }
 
-    fn hand_over(&self, producer: &mut Producer, pending: &mut Pending, records: &Records, tag: usize) {
-        let Records { judged, headers } = records;
+    fn hand_over(
+        &self,
+        producer: &mut Producer,
+        pending: &mut Pending,
+        judged: &Judged,
+        headers: &[Header<'_>],
+        tag: usize,
+    ) {
         let Some(row) = judged.rows.get(untag(tag).1) else { return };
-        let headers: Vec<Header<'_>> =
-            headers.iter().map(|(name, value)| Header { name: name.as_bytes(), value: Some(value) }).collect();
         let record = Outgoing {
             topic: &self.collector.topic,
             partition: None,
             key: judged.key(row),
             value: Some(judged.value(row)),
-            headers: &headers,
+            headers,
             timestamp: None,
             tag,
         };
