@@ -67,6 +67,10 @@ pub struct TopicSpec {
     pub config: BTreeMap<String, String>,
 }
 
+/// Half of what a producer's transaction may take (`transaction.timeout.ms`), and far less than Postgres lets one idle: the
+/// other half is for the commit.
+pub const LONGEST_COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,

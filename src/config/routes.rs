@@ -7,7 +7,10 @@ use super::{
     enrichers::Enrichers,
     expressions, keys, lanes,
     loops::Write,
-    plan::{Breaker, Database, Delivery, Dlq, Format, KeyFormat, OnPositionLost, Otherwise, Retry, Route, Start},
+    plan::{
+        Breaker, Database, Delivery, Dlq, Format, KeyFormat, LONGEST_COMMIT_INTERVAL, OnPositionLost, Otherwise, Retry,
+        Route, Start,
+    },
     problem::Problem,
     schemas::Schemas,
     section::{Section, text, wrong_type},
@@ -179,10 +182,6 @@ fn start(route: &Section<'_>) -> Option<Start> {
         }
     }
 }
-
-/// Half of what a producer's transaction may take (`transaction.timeout.ms`), and far less than Postgres lets one idle: the
-/// other half is for the commit.
-const LONGEST_COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 
 fn commit_interval(route: &Section<'_>) -> Duration {
     let interval = route.duration("commit_interval").unwrap_or(Duration::from_millis(100));

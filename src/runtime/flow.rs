@@ -46,8 +46,10 @@ pub enum Input {
     Revoked(Vec<Partition>),
     /// The group has given them to somebody else already.
     Lost(Vec<Partition>),
-    /// A batch was handed to the deliverer.
-    Offered,
+    /// A batch was handed to the deliverer; a full one has more behind it.
+    Offered {
+        full: bool,
+    },
     /// Nothing is left to read: what has been offered need not wait for its commit.
     Exhausted,
     Claimed(Positions),
@@ -87,6 +89,8 @@ pub struct Patience {
     pub max: Duration,
     pub give_up_after: Option<Duration>,
     pub commit_interval: Duration,
+    /// The same while records wait: a commit empties the producer's pipeline, and then delays nobody who is up to date.
+    pub lagging_interval: Duration,
     pub drain: Duration,
 }
 
@@ -97,6 +101,8 @@ pub struct Flow {
     assigned: BTreeSet<Partition>,
     /// Batches offered since the last commit was ordered, and since when.
     uncommitted: Option<Instant>,
+    /// Whether the last batch offered was full.
+    lagging: bool,
     /// Commits ordered and not yet answered.
     committing: u32,
     /// Failures in a row, and since when.
@@ -115,6 +121,7 @@ impl Flow {
             patience,
             assigned: BTreeSet::new(),
             uncommitted: None,
+            lagging: false,
             committing: 0,
             attempt: 0,
             failing_since: None,
@@ -147,7 +154,8 @@ impl Flow {
             Input::Assigned(partitions) => self.on_assigned(partitions, now),
             Input::Revoked(partitions) => self.on_revoked(partitions, now),
             Input::Lost(partitions) => self.on_lost(partitions),
-            Input::Offered => {
+            Input::Offered { full } => {
+                self.lagging = full;
                 self.uncommitted.get_or_insert(now);
                 Vec::new()
             }
@@ -270,13 +278,11 @@ impl Flow {
                 if self.settled() && self.flowing_since.is_some_and(|s| now.duration_since(s) >= self.patience.max) {
                     self.recovered();
                 }
+                let Patience { commit_interval, lagging_interval, .. } = self.patience;
+                let interval = if self.lagging { lagging_interval } else { commit_interval };
+                // One commit at a time: the interval stretches to what a commit takes.
                 match self.uncommitted {
-                    // One commit at a time: under load the interval stretches to what a commit takes.
-                    Some(since)
-                        if self.committing == 0 && now.duration_since(since) >= self.patience.commit_interval =>
-                    {
-                        self.commit()
-                    }
+                    Some(since) if self.committing == 0 && now.duration_since(since) >= interval => self.commit(),
                     _ => Vec::new(),
                 }
             }

@@ -17,6 +17,7 @@ fn patience() -> Patience {
         max: Duration::from_secs(30),
         give_up_after: None,
         commit_interval: Duration::from_millis(100),
+        lagging_interval: Duration::from_millis(500),
         drain: Duration::from_secs(10),
     }
 }
@@ -128,7 +129,7 @@ fn apply(name: &'static str, flow: &mut Flow, model: &mut Model, now: &mut Insta
         }
         "offer" => flow.flowing().then(|| {
             model.offered = true;
-            Input::Offered
+            Input::Offered { full: false }
         }),
         "exhausted" => flow.flowing().then_some(Input::Exhausted),
         "claimed" => (*flow.state() == State::Claiming).then(|| Input::Claimed(positions(flow.assigned()))),
@@ -190,15 +191,32 @@ fn a_drain_commits_what_was_offered_after_the_last_order() {
     let mut flow = started();
     flow.on(Input::Assigned(vec![p(0)]), now, 0.5);
     flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.5);
-    flow.on(Input::Offered, now, 0.5);
+    flow.on(Input::Offered { full: false }, now, 0.5);
     let tick = now + Duration::from_millis(200);
     assert_eq!(flow.on(Input::Tick, tick, 0.5), [Action::Commit]);
-    flow.on(Input::Offered, tick, 0.5);
+    flow.on(Input::Offered { full: false }, tick, 0.5);
     assert_eq!(flow.on(Input::Revoked(vec![p(0)]), tick, 0.5), [Action::Discard, Action::Pause]);
     assert_eq!(flow.on(Input::Committed, tick, 0.5), [Action::Commit], "the second batch is committed too");
     let given_up = flow.on(Input::Committed, tick, 0.5);
     assert!(given_up.contains(&Action::Release(vec![p(0)])), "{given_up:?}");
     assert_eq!(*flow.state(), State::Claiming);
+}
+
+#[test]
+fn a_lagging_route_commits_less_often_until_a_batch_is_not_full() {
+    let now = Instant::now();
+    let after = |ms| now + Duration::from_millis(ms);
+    let mut flow = started();
+    flow.on(Input::Assigned(vec![p(0)]), now, 0.5);
+    flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.5);
+    flow.on(Input::Offered { full: true }, now, 0.5);
+    assert_eq!(flow.on(Input::Tick, after(499), 0.5), []);
+    assert_eq!(flow.on(Input::Tick, after(500), 0.5), [Action::Commit]);
+    flow.on(Input::Committed, after(510), 0.5);
+    flow.on(Input::Offered { full: true }, after(510), 0.5);
+    assert_eq!(flow.on(Input::Tick, after(610), 0.5), []);
+    flow.on(Input::Offered { full: false }, after(610), 0.5);
+    assert_eq!(flow.on(Input::Tick, after(610), 0.5), [Action::Commit]);
 }
 
 #[test]
@@ -238,7 +256,7 @@ fn a_second_stop_leaves_at_once() {
     let mut flow = started();
     flow.on(Input::Assigned(vec![p(0)]), now, 0.0);
     flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.0);
-    flow.on(Input::Offered, now, 0.0);
+    flow.on(Input::Offered { full: false }, now, 0.0);
     assert_eq!(flow.on(Input::Stop, now, 0.0), [Action::Discard, Action::Pause, Action::Commit]);
     assert!(matches!(flow.state(), State::Draining { why: Why::Stop, .. }));
     assert_eq!(flow.on(Input::Stop, now, 0.0), [Action::Discard, Action::Abort, Action::End]);
@@ -285,8 +303,8 @@ fn what_is_the_last_does_not_wait_for_its_commit() {
     let mut flow = started();
     flow.on(Input::Assigned(vec![p(0)]), now, 0.5);
     flow.on(Input::Claimed(positions(&[p(0)].into())), now, 0.5);
-    flow.on(Input::Offered, now, 0.5);
+    flow.on(Input::Offered { full: false }, now, 0.5);
     assert_eq!(flow.on(Input::Exhausted, now, 0.5), [Action::Commit]);
-    flow.on(Input::Offered, now, 0.5);
+    flow.on(Input::Offered { full: false }, now, 0.5);
     assert_eq!(flow.on(Input::Exhausted, now, 0.5), [], "one commit at a time");
 }

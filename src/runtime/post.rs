@@ -11,9 +11,9 @@ use super::{
     worker::{Command, Ending, Worker, jitter},
 };
 use crate::{
-    config::Route,
+    config::{Destination, LONGEST_COMMIT_INTERVAL, Route},
     failure::{Cause, Setback},
-    route::Known,
+    route::{Known, destinations},
     source::Source,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -193,11 +193,18 @@ pub fn case_names(route: &Route) -> Vec<String> {
 }
 
 fn patience(route: &Route, drain: Duration) -> Patience {
+    let tables = destinations(route).any(|d| matches!(d, Destination::Table(_)));
     Patience {
         initial: route.retry.initial,
         max: route.retry.max,
         give_up_after: route.retry.give_up_after,
         commit_interval: route.commit_interval,
+        lagging_interval: if tables {
+            // A longer transaction holds its rows' locks for longer, and costs a database no less.
+            route.commit_interval
+        } else {
+            (5 * route.commit_interval).min(LONGEST_COMMIT_INTERVAL)
+        },
         drain,
     }
 }

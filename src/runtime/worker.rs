@@ -222,10 +222,11 @@ impl Worker {
             return;
         }
         let Some((work, positions, notes)) = self.hand.ready.take() else { return };
+        let full = work.batch.len() >= BATCH || notes.bytes >= BATCH_BYTES as u64;
         self.order(Task::Write(work));
         self.hand.offered.extend(positions);
         self.hand.notes.add(notes);
-        self.input(Input::Offered);
+        self.input(Input::Offered { full });
     }
 
     fn on_event(&mut self, event: source::Event) {
