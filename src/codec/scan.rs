@@ -123,7 +123,7 @@ impl Scanner {
                 }
                 Op::Boolean => r.boolean().map(|_| ()),
                 Op::Int => r.int().map(|_| ()),
-                Op::Long => r.long().map(|_| ()),
+                Op::Long => r.skip_long(),
                 Op::Skip(size) => r.skip(size),
                 Op::Bytes => r.bytes().map(|_| ()),
                 Op::Text => r.skip_text(),

@@ -7,18 +7,20 @@ use crate::{
     failure::{Failure, Stage},
     schema::{Schema, compatibility::Incompatibility, framing},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub(super) enum Decoder {
     Avro(AvroDecoder),
     Json(Box<JsonReader>),
 }
 
-/// Reads any writer's schema as the validator's; each writer's way is compiled once. Ids are few: a tree of them is
-/// looked through faster than one is hashed.
+/// Reads any writer's schema as the validator's; each writer's way is compiled once.
 pub(super) struct AvroDecoder {
     reader: Arc<Schema>,
-    writers: BTreeMap<u32, Reading>,
+    /// By schema id.
+    writers: Vec<(u32, Reading)>,
+    /// Index of the last record's writer: the next one's is mostly the same.
+    last: usize,
 }
 
 enum Reading {
@@ -44,7 +46,9 @@ impl From<Failure> for Undecoded {
 impl Decoder {
     pub(super) fn compile(format: Format, validator: &Validator) -> Decoder {
         match format {
-            Format::Avro => Decoder::Avro(AvroDecoder { reader: validator.schema.clone(), writers: BTreeMap::new() }),
+            Format::Avro => {
+                Decoder::Avro(AvroDecoder { reader: validator.schema.clone(), writers: Vec::new(), last: 0 })
+            }
             Format::Json => {
                 let reject_unknown = validator.unknown_fields == UnknownFields::Reject;
                 Decoder::Json(Box::new(JsonReader::compile(
@@ -98,19 +102,22 @@ impl Decoder {
 
 impl AvroDecoder {
     fn writer(&mut self, id: u32, known: &Known, wants: &mut Wants) -> Result<&Reading, Undecoded> {
-        // Two look-ups on the usual path: a borrow that is returned early would live to the end of the function.
-        if !self.writers.contains_key(&id) {
-            let writer = match writer_schema(id, known, wants)? {
-                None => return Err(Undecoded::Wanted),
-                Some(schema) => match Resolution::compile(schema, &self.reader) {
-                    Ok(Resolution::Same) => Reading::Same,
-                    Ok(Resolution::Rewrite(resolver)) => Reading::Rewrite(Box::new(resolver)),
-                    Err(why) => Reading::Unusable(in_words(&why)),
-                },
+        if self.writers.get(self.last).is_none_or(|(last, _)| *last != id) {
+            self.last = match self.writers.iter().position(|(known, _)| *known == id) {
+                Some(found) => found,
+                None => {
+                    let Some(schema) = writer_schema(id, known, wants)? else { return Err(Undecoded::Wanted) };
+                    let reading = match Resolution::compile(schema, &self.reader) {
+                        Ok(Resolution::Same) => Reading::Same,
+                        Ok(Resolution::Rewrite(resolver)) => Reading::Rewrite(Box::new(resolver)),
+                        Err(why) => Reading::Unusable(in_words(&why)),
+                    };
+                    self.writers.push((id, reading));
+                    self.writers.len() - 1
+                }
             };
-            self.writers.insert(id, writer);
         }
-        Ok(&self.writers[&id])
+        Ok(&self.writers[self.last].1)
     }
 }
 

@@ -211,6 +211,7 @@ impl From<Failure> for Stop {
 }
 
 /// The bytes of a decoded body.
+#[inline]
 pub(super) fn body<'a>(record: &Record<'a>, out: &'a [u8], span: Span) -> &'a [u8] {
     match span {
         Span::Value { start, end } => &record.value.unwrap_or_default()[start as usize..end as usize],
@@ -228,6 +229,7 @@ impl Scratch {
         self.added_range.clear();
     }
 
+    #[inline]
     pub(super) fn scope<'r>(&'r self, record: &'r Record<'r>, body: &'r [u8], now: i64) -> Scope<'r> {
         Scope {
             body,
