@@ -4,7 +4,7 @@ use super::{
     batch::Batch,
     client::{Client, Event as Native, Queue, millis},
     cluster::{At, Cluster},
-    fault::{self, Fault, check},
+    fault::{self, Fault, Kind, check},
     group::GroupMetadata,
     list::List,
     note::{Committed, Note},
@@ -103,7 +103,9 @@ impl Consumer {
 
     fn interpret(&self, event: &Native) -> Option<Event> {
         match event.kind() {
-            rd::RD_KAFKA_EVENT_REBALANCE => self.rebalance(event).unwrap_or_else(|fault| Some(Event::Trouble(fault))),
+            rd::RD_KAFKA_EVENT_REBALANCE => {
+                self.rebalance(event).unwrap_or_else(|fault| Some(Event::Trouble(self.in_doubt(fault))))
+            }
             rd::RD_KAFKA_EVENT_ERROR => {
                 let fault = event.fault("the consumer group's client")?;
                 self.client.watch().trouble(&fault);
@@ -149,15 +151,32 @@ impl Consumer {
         self.forward(partitions);
         // Before as well as after: a fetch at the placeholder could find it below the log's start and stop the partition.
         self.pause_list(&list)?;
+        self.take(&list)?;
+        self.pause_list(&list)
+    }
+
+    fn take(&self, list: &List) -> Result<(), Fault> {
+        let what = "cannot take partitions";
         // SAFETY: client and list are live; both calls copy the list and return an error object of ours, or a code.
         unsafe {
             if self.is_cooperative() {
-                fault::take(rd::rd_kafka_incremental_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
+                fault::take(rd::rd_kafka_incremental_assign(self.ptr(), list.ptr()), what)
             } else {
-                check(rd::rd_kafka_assign(self.ptr(), list.ptr()), "cannot take partitions")?;
+                check(rd::rd_kafka_assign(self.ptr(), list.ptr()), what)
             }
         }
-        self.pause_list(&list)
+    }
+
+    /// After an assignment that librdkafka refuses to change: it refuses for good, and waits for an answer with all that
+    /// the group wants next. One that takes and gives nothing lets it close, no more.
+    fn in_doubt(&self, fault: Fault) -> Fault {
+        let nothing = || List::new();
+        let answered =
+            self.take(&nothing()).and_then(|()| Revocation::new(&self.client, nothing()).answer(&self.client));
+        if let Err(fault) = answered {
+            tracing::debug!(target: "kafka", "{fault}");
+        }
+        Fault { kind: Kind::Fatal, ..fault }
     }
 
     /// Leads these partitions' records to `data`. It lasts until a partition is given up.
@@ -188,12 +207,10 @@ impl Consumer {
     /// Answers a revocation: its partitions go back to the group. Without an open revocation it does nothing.
     ///
     /// # Errors
-    /// librdkafka's, after which the membership is in doubt: make a new consumer.
+    /// [`Kind::Fatal`]: the membership is in doubt, make a new consumer.
     pub fn release(&self) -> Result<(), Fault> {
-        match self.revocation().take() {
-            Some(revocation) => revocation.answer(&self.client),
-            None => Ok(()),
-        }
+        let open = self.revocation().take();
+        open.map_or(Ok(()), |revocation| revocation.answer(&self.client)).map_err(|fault| self.in_doubt(fault))
     }
 
     /// The group may give up on us while a revocation waits for its answer.
@@ -205,10 +222,8 @@ impl Consumer {
         }
         let revocation = open.take()?;
         let partitions = revocation.partitions();
-        if let Err(fault) = revocation.answer(&self.client) {
-            tracing::warn!(target: "kafka", "{fault}");
-        }
-        Some(Event::Lost(partitions))
+        let answered = revocation.answer(&self.client);
+        Some(answered.map_or_else(|fault| Event::Trouble(self.in_doubt(fault)), |()| Event::Lost(partitions)))
     }
 
     /// The next records: waits up to `wait` for the first, then takes what is there, up to `records` records and about
@@ -252,7 +267,7 @@ impl Consumer {
     /// called for all partitions that are to flow; others may find themselves paused and at no position.
     ///
     /// # Errors
-    /// A partition that is not assigned, or one that cannot be sought within `wait`.
+    /// A partition that is not assigned, or one that cannot be sought within `wait`. [`Kind::Fatal`]: make a new consumer.
     pub fn seek(&self, positions: &Positions, wait: Duration) -> Result<(), Fault> {
         let begun = Instant::now();
         let mut restarted = false;
@@ -278,7 +293,7 @@ impl Consumer {
             // by a position that the log no longer holds: then only a new assignment moves it.
             if begun.elapsed() > WINDING_UP && !restarted {
                 restarted = true;
-                self.restart(&list)?;
+                self.restart(&list).map_err(|fault| self.in_doubt(fault))?;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -425,5 +440,17 @@ impl Consumer {
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Consumer")
+    }
+}
+
+/// What a test does behind the group's back, so that what the group wants next is refused.
+#[cfg(test)]
+impl Consumer {
+    pub fn take_behind(&self, partitions: &[Partition]) {
+        self.assign(partitions).unwrap();
+    }
+
+    pub fn give_back_behind(&self, partitions: &[Partition]) {
+        Revocation::new(&self.client, List::at(partitions, 0)).answer(&self.client).unwrap();
     }
 }

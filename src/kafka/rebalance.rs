@@ -31,7 +31,7 @@ impl Revocation {
         let what = "cannot give partitions back";
         // SAFETY: client and list are live; the list is copied, the error object returned is ours.
         unsafe {
-            if self.incremental && !self.list.is_empty() {
+            if self.incremental {
                 fault::take(rd::rd_kafka_incremental_unassign(client.ptr(), self.list.ptr()), what)
             } else {
                 check(rd::rd_kafka_assign(client.ptr(), std::ptr::null()), what)

@@ -390,9 +390,7 @@ impl Worker {
                 self.hand.committed.retain(|p, _| !partitions.contains(p));
                 self.telemetry.route().released(&named(&partitions));
                 self.tell_held();
-                if let Err(setback) = self.source.release(&partitions) {
-                    self.failed(setback);
-                }
+                self.source.release(&partitions);
             }
             Action::End => {}
         }

@@ -128,8 +128,7 @@ impl Source {
                     self.flow_on();
                     events.push(Event::Lost(partitions));
                 }
-                kafka::Event::Trouble(fault) if fault.kind == Kind::Fatal => events.push(Event::Dead(fault.into())),
-                kafka::Event::Trouble(fault) => events.push(Event::Failed(fault.into())),
+                kafka::Event::Trouble(fault) => events.push(failed(fault)),
             }
         }
         self.tell_stalls();
@@ -199,8 +198,11 @@ impl Source {
                 passed_over.insert(partition.clone(), *next);
             }
         }
-        self.consumer.seek(&sought, DEADLINE)?;
-        self.consumer.resume(sought.keys())?;
+        if let Err(fault) = self.read_from(&sought) {
+            // The setback alone would have this client tried again.
+            self.pending.extend((fault.kind == Kind::Fatal).then(|| failed(fault.clone())));
+            return Err(fault.into());
+        }
         self.progress.begin(&sought, &ends);
         self.passed_over = passed_over;
         Ok(())
@@ -235,21 +237,22 @@ impl Source {
     }
 
     /// Answers a revocation: its partitions go back to the group.
-    ///
-    /// # Errors
-    /// The membership is in doubt.
-    pub fn release(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
+    pub fn release(&mut self, partitions: &[Partition]) {
         self.progress.give_up(partitions);
-        self.consumer.release()?;
-        self.flow_on();
-        Ok(())
+        match self.consumer.release() {
+            Ok(()) => self.flow_on(),
+            Err(fault) => self.pending.push(failed(fault)),
+        }
     }
 
     /// What flows is paused by every rebalance, and goes on from where we know it to stand.
     fn flow_on(&mut self) {
-        let positions = self.progress.positions();
-        let sought = self.consumer.seek(&positions, DEADLINE).and_then(|()| self.consumer.resume(positions.keys()));
-        self.pending.extend(sought.err().map(|fault| Event::Failed(fault.into())));
+        let sought = self.read_from(&self.progress.positions());
+        self.pending.extend(sought.err().map(failed));
+    }
+
+    fn read_from(&self, positions: &Positions) -> Result<(), kafka::Fault> {
+        self.consumer.seek(positions, DEADLINE).and_then(|()| self.consumer.resume(positions.keys()))
     }
 
     /// Leaves the group, giving up at once what is still assigned.
@@ -295,6 +298,10 @@ impl std::fmt::Debug for Source {
     }
 }
 
+fn failed(fault: kafka::Fault) -> Event {
+    if fault.kind == Kind::Fatal { Event::Dead(fault.into()) } else { Event::Failed(fault.into()) }
+}
+
 /// Where the partitions of these records stand after them.
 fn positions_after(records: &impl Records) -> Positions {
     let mut positions = Positions::new();
@@ -308,7 +315,74 @@ fn positions_after(records: &impl Records) -> Positions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::OwnedRecord;
+    use crate::{config::testing::Folder, kafka::MockCluster, record::OwnedRecord, telemetry::Telemetry};
+    use std::{sync::mpsc, thread};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Workers of one route, not joined yet.
+    fn sources<const N: usize>(cluster: &MockCluster) -> [Source; N] {
+        let text = format!(
+            "version = 1\napp = 'shop'\nkafka = {{ bootstrap_servers = '{}' }}\n[routes.r]\ntopic = 'orders'\nformat = \
+             'json'\nschema = 'shop.Order'\ndlq = 'discard'\ndestination = {{ topic = 'out', format = 'json' }}\n",
+            cluster.bootstrap_servers()
+        );
+        let plan = Folder::new(&[("routes.toml", &text)]).plan();
+        let settings = Settings::new(&plan.kafka, "test");
+        let telemetry = Telemetry::new().route("r", &[""]);
+        std::array::from_fn(|number| Source::open(&settings, &plan.routes[0], number, telemetry.clone()).unwrap())
+    }
+
+    fn next_event(source: &mut Source) -> Event {
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "nothing happens");
+            if let Some(event) = source.serve().into_iter().next() {
+                return event;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn closes(mut source: Source) {
+        let (done, closed) = mpsc::channel();
+        thread::spawn(move || {
+            source.close();
+            done.send(())
+        });
+        closed.recv_timeout(PATIENCE).expect("it closes");
+    }
+
+    #[test]
+    fn a_client_that_cannot_take_what_the_group_gives_is_of_no_more_use() {
+        let cluster = MockCluster::start().unwrap();
+        cluster.create_topic("orders", 1).unwrap();
+        let [mut source] = sources(&cluster);
+        source.consumer().take_behind(&[Partition::new("orders", 0)]);
+        source.join().unwrap();
+        let event = next_event(&mut source);
+        assert!(matches!(event, Event::Dead(_)), "{event:?}");
+        closes(source);
+    }
+
+    #[test]
+    fn a_client_that_cannot_give_back_what_the_group_wants_is_of_no_more_use() {
+        let cluster = MockCluster::start().unwrap();
+        cluster.create_topic("orders", 2).unwrap();
+        let [mut source, mut other] = sources(&cluster);
+        source.join().unwrap();
+        let event = next_event(&mut source);
+        assert!(matches!(event, Event::Assigned(_)), "{event:?}");
+        other.join().unwrap();
+        let event = next_event(&mut source);
+        let Event::Revoked(revoked) = event else { panic!("{event:?}") };
+        source.consumer().give_back_behind(&revoked);
+        source.release(&revoked);
+        let event = next_event(&mut source);
+        assert!(matches!(event, Event::Dead(_)), "{event:?}");
+        closes(source);
+        closes(other);
+    }
 
     #[test]
     fn positions_stand_after_the_last_record_of_each_partition() {
