@@ -340,16 +340,18 @@ impl Flow {
         }
     }
 
-    /// Releases partitions and claims those that stay.
+    /// Claims the partitions that stay, then releases these: the claim pauses what the release would have to seek again,
+    /// and what is still under way for them ends before others have them.
     fn give_up(&mut self, gone: Vec<Partition>) -> Vec<Action> {
         self.assigned.retain(|p| !gone.contains(p));
-        let mut actions = vec![Action::Discard, Action::Release(gone)];
+        let release = Action::Release(gone);
         match self.state {
-            State::Recovering { .. } | State::Standing(_) | State::Ended => {}
-            State::Draining { why: Why::Stop, .. } => actions.extend(self.end()),
-            _ => actions.extend(self.claim()),
+            State::Recovering { .. } | State::Standing(_) | State::Ended => vec![Action::Discard, release],
+            State::Draining { why: Why::Stop, .. } => {
+                [Action::Discard, release].into_iter().chain(self.end()).collect()
+            }
+            _ => self.claim().into_iter().chain([release]).collect(),
         }
-        actions
     }
 
     fn claim(&mut self) -> Vec<Action> {

@@ -45,6 +45,8 @@ struct Model {
     owned: BTreeSet<i32>,
     /// Taken back by the group, our answer outstanding.
     owed: BTreeSet<i32>,
+    /// Of which the deliverer may have something under way.
+    claimed: BTreeSet<i32>,
     commits_out: u32,
     offered: bool,
     ended: bool,
@@ -63,6 +65,7 @@ impl Model {
                         assert!(!self.owed.contains(&p.id), "claims {p}, which it owes the group: {trace:?}");
                     }
                     assert!(!self.offered && self.commits_out == 0, "claims over uncommitted work: {trace:?}");
+                    self.claimed = ps.iter().map(|p| p.id).collect();
                 }
                 Action::Flow(ps) => assert!(ps.keys().all(|p| self.owned.contains(&p.id)), "{trace:?}"),
                 Action::Commit => {
@@ -72,12 +75,14 @@ impl Model {
                     assert_eq!(self.commits_out, 1, "two commits at once: {trace:?}");
                 }
                 Action::Abort => {
+                    self.claimed.clear();
                     self.commits_out = 0;
                     self.offered = false;
                 }
                 Action::Release(ps) => {
                     for p in ps {
                         assert!(self.owed.remove(&p.id), "releases {p} twice: {trace:?}");
+                        assert!(!self.claimed.contains(&p.id), "releases {p}, which is claimed: {trace:?}");
                     }
                 }
                 Action::End => {
@@ -85,6 +90,7 @@ impl Model {
                     self.ended = true;
                     self.owed.clear();
                     self.owned.clear();
+                    self.claimed.clear();
                 }
                 Action::Discard | Action::Pause => {}
             }

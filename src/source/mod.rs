@@ -24,12 +24,12 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// How long somebody else's open transaction may hold records back before it is told.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// What the group did, or what went wrong with reading.
+/// What the group did, or what went wrong with reading. After each of the first three nothing flows until [`Source::flow`].
 #[derive(Debug)]
 pub enum Event {
-    /// Ours now, and not flowing yet.
+    /// Ours now.
     Assigned(Vec<Partition>),
-    /// Wanted back; ours until [`Source::release`]. They bring no more records.
+    /// Wanted back; ours until [`Source::release`].
     Revoked(Vec<Partition>),
     /// Gone: commit nothing of theirs.
     Lost(Vec<Partition>),
@@ -116,16 +116,11 @@ impl Source {
         let mut events = std::mem::take(&mut self.pending);
         for event in self.consumer.serve() {
             match event {
-                kafka::Event::Assigned(partitions) => {
-                    self.flow_on();
-                    if !partitions.is_empty() {
-                        events.push(Event::Assigned(partitions));
-                    }
-                }
+                kafka::Event::Assigned(partitions) if partitions.is_empty() => self.flow_on(),
+                kafka::Event::Assigned(partitions) => events.push(Event::Assigned(partitions)),
                 kafka::Event::Revoked(partitions) => events.push(Event::Revoked(partitions)),
                 kafka::Event::Lost(partitions) => {
                     self.progress.give_up(&partitions);
-                    self.flow_on();
                     events.push(Event::Lost(partitions));
                 }
                 kafka::Event::Trouble(fault) => events.push(failed(fault)),
@@ -239,13 +234,11 @@ impl Source {
     /// Answers a revocation: its partitions go back to the group.
     pub fn release(&mut self, partitions: &[Partition]) {
         self.progress.give_up(partitions);
-        match self.consumer.release() {
-            Ok(()) => self.flow_on(),
-            Err(fault) => self.pending.push(failed(fault)),
-        }
+        self.pending.extend(self.consumer.release().err().map(failed));
     }
 
-    /// What flows is paused by every rebalance, and goes on from where we know it to stand.
+    /// What flows is paused by every rebalance. After one that changes nothing for us it goes on from where we know it to
+    /// stand.
     fn flow_on(&mut self) {
         let sought = self.read_from(&self.progress.positions());
         self.pending.extend(sought.err().map(failed));
