@@ -125,16 +125,25 @@ impl Consumer {
         // librdkafka pauses and resumes by itself around a rebalance, and then goes on from the position of its own: one
         // too far where a batch has told a partition's end, since it counts that message as a record. Paused by us as
         // well, a partition stays so until it has been sought.
-        self.pause_list(&self.assignment()?)?;
+        let held = self.assignment()?;
+        self.pause_list(&held)?;
         // SAFETY: a rebalance event has a list, which lives as long as the event.
         let list = unsafe { List::copied(rd::rd_kafka_event_topic_partition_list(event.ptr())) };
         let partitions = list.partitions();
-        if event.code() == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        let assigns = event.code() == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        // SAFETY: the client is live.
+        let lost = !assigns && unsafe { rd::rd_kafka_assignment_lost(self.ptr()) } != 0;
+        // When a topic changes, librdkafka joins again without our answer to what the group wanted before, which can then
+        // not be told from what it wants now.
+        let unanswered = self.revocation().is_some() || (assigns && !self.is_cooperative() && !held.is_empty());
+        if unanswered && !lost {
+            let what = "the group has gone on before its last rebalance was answered";
+            return Err(Fault::new(RDKafkaErrorCode::PreviousInProgress, what));
+        }
+        if assigns {
             self.assign(&partitions)?;
             return Ok(Some(Event::Assigned(partitions)));
         }
-        // SAFETY: the client is live.
-        let lost = unsafe { rd::rd_kafka_assignment_lost(self.ptr()) } != 0;
         let revocation = Revocation::new(&self.client, list);
         // Nothing to drain: answered at once.
         if lost || partitions.is_empty() {

@@ -3,10 +3,10 @@
 
 use crate::{
     harness::{create_topic, message, produce, unique},
-    kafka_records::{PATIENCE, settings},
+    kafka_records::{PATIENCE, ask, settings, settings_with},
 };
 use pointsman::{
-    kafka::{Consumer, Event},
+    kafka::{Consumer, Event, Kind},
     record::{Partition, Positions, Record, Records},
 };
 use std::{
@@ -204,4 +204,46 @@ fn workers_come_and_go_with_the_cooperative_sticky_assignor() {
 #[test]
 fn workers_come_and_go_with_the_new_group_protocol() {
     workers_come_and_go("consumer");
+}
+
+/// Its topic grows while a member winds up what the group wants back: librdkafka joins again at once, and does not wait.
+fn goes_on_without_an_answer(protocol: &str) {
+    let (topic, group) = (unique("without_an_answer"), unique("group"));
+    create_topic(&topic, 2, &[]);
+    let settings = settings_with(protocol, &[("topic.metadata.refresh.interval.ms", "500")]);
+    let [first, other] = ["0", "1"].map(|worker| Consumer::new(&settings, &group, worker).unwrap());
+    let next_event = || {
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "nothing happens");
+            other.serve();
+            other.release().unwrap();
+            if let Some(event) = first.serve().into_iter().next() {
+                return event;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    first.subscribe([topic.as_str()]).unwrap();
+    let event = next_event();
+    assert!(matches!(event, Event::Assigned(_)), "{event:?}");
+    other.subscribe([topic.as_str()]).unwrap();
+    let event = next_event();
+    assert!(matches!(event, Event::Revoked(_)), "{event:?}");
+    ask(|cluster| cluster.widen_topic(&topic, 3)).unwrap();
+    // Which of its partitions are whose cannot be told any more.
+    let event = next_event();
+    assert!(matches!(&event, Event::Trouble(fault) if fault.kind == Kind::Fatal), "{event:?}");
+    first.close();
+    other.close();
+}
+
+#[test]
+fn a_group_of_the_range_assignor_that_goes_on_without_an_answer_has_its_member_begin_anew() {
+    goes_on_without_an_answer("range");
+}
+
+#[test]
+fn a_cooperative_group_that_goes_on_without_an_answer_has_its_member_begin_anew() {
+    goes_on_without_an_answer("cooperative-sticky");
 }

@@ -17,6 +17,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Settings for consumers of a group protocol, or of an assignor of the classic one.
 pub fn settings(protocol: &str) -> Settings {
+    settings_with(protocol, &[])
+}
+
+/// These with more properties of consumers.
+pub fn settings_with(protocol: &str, more: &[(&str, &str)]) -> Settings {
     let property = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let consumer = match protocol {
         "consumer" => vec![property("group.protocol", "consumer")],
@@ -30,7 +35,7 @@ pub fn settings(protocol: &str) -> Settings {
     };
     let kafka = config::Kafka {
         bootstrap_servers: bootstrap_servers(),
-        consumer: consumer.into_iter().collect(),
+        consumer: consumer.into_iter().chain(more.iter().map(|(name, value)| property(name, value))).collect(),
         ..Default::default()
     };
     Settings::new(&kafka, "pointsman-test")
