@@ -252,23 +252,7 @@ impl Destination for Topics {
             absent.into_iter().partition(|p| begun.get(&*p.topic).is_some_and(|b| p.id >= b.partitions));
         grown.extend(remade);
         grown.extend(lost);
-        let mut begins = Positions::new();
-        for (partitions, why) in [(&new, Begin::NewGroup), (&grown, Begin::NewPartitions)] {
-            if !partitions.is_empty() {
-                begins.extend(start(partitions, why)?);
-            }
-        }
-        // Whoever got a partition while this was looked for may have gone on in it.
-        let meanwhile = self.stored(&[&new[..], &grown].concat(), topics)?;
-        begins.retain(|p, _| !meanwhile.contains_key(p));
-        // Stored at once: `latest`, resolved again after a crash, would skip what came in between. And together: their
-        // notes speak of all of them.
-        if !begins.is_empty() {
-            self.store(&begins)?;
-        }
-        let of_new = begins.iter().filter(|(p, _)| new.contains(p));
-        tell_new(&self.letters.route, &self.letters.group, of_new);
-        positions.extend(begins.into_iter().chain(meanwhile));
+        positions.extend(self.begin_at(&new, &grown, topics, start)?);
         self.terms.memory.holds(&self.letters.group, &positions, topics);
         Ok(positions)
     }
@@ -330,6 +314,34 @@ impl Destination for Topics {
 }
 
 impl Topics {
+    /// Finds and stores where partitions begin that have no position: as the route says, or at their first record.
+    fn begin_at(
+        &mut self,
+        new: &[Partition],
+        grown: &[Partition],
+        topics: &TopicInfos,
+        start: Start<'_>,
+    ) -> Result<Positions, Setback> {
+        let mut begins = Positions::new();
+        for (partitions, why) in [(new, Begin::NewGroup), (grown, Begin::NewPartitions)] {
+            if !partitions.is_empty() {
+                begins.extend(start(partitions, why)?);
+            }
+        }
+        // Whoever got a partition while this was looked for may have gone on in it.
+        let meanwhile = self.stored(&[new, grown].concat(), topics)?;
+        begins.retain(|p, _| !meanwhile.contains_key(p));
+        // Stored at once: `latest`, resolved again after a crash, would skip what came in between. And together: their
+        // notes speak of all of them.
+        if !begins.is_empty() {
+            self.store(&begins)?;
+        }
+        let of_new = begins.iter().filter(|(p, _)| new.contains(p));
+        tell_new(&self.letters.route, &self.letters.group, of_new);
+        begins.extend(meanwhile);
+        Ok(begins)
+    }
+
     /// Stores positions with their notes: exactly once together with what the transaction holds, and only while the group
     /// is as it was found last. At least once a worker that is behind may put them back, and they are read again.
     fn store(&mut self, positions: &Positions) -> Result<(), Setback> {
