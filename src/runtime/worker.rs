@@ -24,6 +24,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long the worker waits for records before it looks at its reports again. A report wakes it earlier.
 const WAIT: Duration = Duration::from_millis(50);
 
+/// The same while a batch waits for room at the deliverer, of which no report tells.
+const ROOM: Duration = Duration::from_millis(5);
+
 /// Records, and about how many bytes of them, a batch holds at most: small enough to stay in a core's cache on its way.
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 256 << 10;
@@ -169,7 +172,8 @@ impl Worker {
     /// Reads, processes, or waits.
     fn turn(&mut self) {
         if !self.flow.flowing() || self.hand.ready.is_some() || self.hand.fetching {
-            if let Ok(report) = self.reports.recv_timeout(Duration::from_millis(5)) {
+            let wait = if self.hand.ready.is_some() { ROOM } else { WAIT };
+            if let Ok(report) = self.reports.recv_timeout(wait) {
                 self.on_report(report);
             }
         } else if let Some(batch) = self.hand.held.take().or_else(|| self.source.batch(BATCH, BATCH_BYTES, WAIT)) {
@@ -217,7 +221,7 @@ impl Worker {
     fn offer(&mut self) {
         let Some((work, ..)) = &self.hand.ready else { return };
         let tables = matches!(work.targets.first(), Some(Target::Table(_)));
-        // Back-pressure: enough is waiting for the deliverer; its next report wakes us.
+        // Back-pressure: enough is waiting for the deliverer.
         if self.orders.len() >= if tables { QUEUED_FOR_TABLES } else { QUEUED } {
             return;
         }
