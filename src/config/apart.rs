@@ -3,7 +3,7 @@
 use super::{
     document::{Kind, Value},
     keys,
-    plan::{Database, Dlq, Otherwise},
+    plan::{Database, Dlq, Otherwise, TopicSpec},
     problem::{Problem, nearest},
     section::{Name, Section, text, wrong_type},
     settings::check_topic_name,
@@ -14,12 +14,17 @@ use std::collections::BTreeMap;
 const DLQ_HELP: &str = "write `dlq = \"TOPIC\"`, `dlq = { database = \"NAME\", table = \"dead_letters\" }`, \
     `dlq = \"stop\"` or `dlq = \"discard\"`, in the route or in `[defaults]`";
 
-pub(super) fn dlq(route: &Section<'_>, databases: &BTreeMap<String, Database>) -> Option<Dlq> {
+pub(super) fn dlq(
+    route: &Section<'_>,
+    databases: &BTreeMap<String, Database>,
+    topics: &BTreeMap<String, TopicSpec>,
+) -> Option<Dlq> {
     let value = route.require("dlq", DLQ_HELP)?;
     match &value.kind {
         Kind::String(_) => match text(route.cx, value)?.as_str() {
             "stop" => Some(Dlq::Stop),
             "discard" => Some(Dlq::Discard),
+            word if !topics.contains_key(word) && !is_topic(route, value, word) => None,
             topic => {
                 check_topic_name(route.cx, &Name { text: topic.to_owned(), place: value.place });
                 Some(Dlq::Topic(topic.to_owned()))
@@ -31,6 +36,23 @@ pub(super) fn dlq(route: &Section<'_>, databases: &BTreeMap<String, Database>) -
             None
         }
     }
+}
+
+/// Whether a bare word that `[topics]` does not list is a topic: one that was meant as `stop` or `discard` would be made as a
+/// topic, and take the dead letters.
+fn is_topic(route: &Section<'_>, value: &Value, word: &str) -> bool {
+    let meant = match word.to_ascii_lowercase().as_str() {
+        "off" | "no" | "none" | "null" | "false" | "ignore" | "drop" | "skip" => {
+            "`discard` keeps no dead letters, `stop` stops the route at the first one.".to_owned()
+        }
+        lower => match nearest(lower, ["stop", "discard"]) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => return true,
+        },
+    };
+    let help = format!("{meant} A topic of this name is `dlq = {{ topic = \"{word}\" }}`");
+    route.cx.report(Problem::error("unknown-value", value.place, format!("`dlq` cannot be `{word}`")).help(help));
+    false
 }
 
 pub(super) fn otherwise(route: &Section<'_>, databases: &BTreeMap<String, Database>) -> Option<Otherwise> {

@@ -65,6 +65,7 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     files.check_shape(cx);
     let main = files.main(cx);
     let databases = settings::databases(cx, &files.named(cx, "databases"));
+    let topics = settings::topics(cx, &files.named(cx, "topics"));
     let validators = validators::read(cx, &files.named(cx, "validators"), schemas);
     let enricher_entries = files.named(cx, "enrichers");
     let enrichers = enrichers::read(cx, &enricher_entries);
@@ -81,6 +82,7 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
         app: &app,
         registry: main.value("schema_registry").is_some(),
         databases: &databases,
+        topics: &topics,
         schemas,
         validators: &validators,
         enrichers: &enrichers,
@@ -88,16 +90,7 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     let routes = routes(cx, files, &main, &named);
     let http = settings::http(&main);
     let collectors = collectors::read(cx, &files.named(cx, "collectors"), &named, &routes, http.as_deref());
-    let plan = Plan {
-        kafka: settings::kafka(&main),
-        registry,
-        http,
-        topics: settings::topics(cx, &files.named(cx, "topics")),
-        app,
-        databases,
-        routes,
-        collectors,
-    };
+    let plan = Plan { kafka: settings::kafka(&main), registry, http, topics, app, databases, routes, collectors };
     // While a name is misspelled somewhere, what is not used says nothing.
     for section in ["validators", "enrichers"].into_iter().filter(|_| !cx.has_errors()) {
         unused(cx, section, &files.named(cx, section));

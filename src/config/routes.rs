@@ -9,7 +9,7 @@ use super::{
     loops::Write,
     plan::{
         Breaker, Database, Delivery, Dlq, Format, KeyFormat, LONGEST_COMMIT_INTERVAL, OnPositionLost, Otherwise, Retry,
-        Route, Start,
+        Route, Start, TopicSpec,
     },
     problem::Problem,
     schemas::Schemas,
@@ -25,6 +25,7 @@ pub(super) struct Named<'a> {
     /// Whether there is a schema registry.
     pub registry: bool,
     pub databases: &'a BTreeMap<String, Database>,
+    pub topics: &'a BTreeMap<String, TopicSpec>,
     pub schemas: &'a Schemas,
     pub validators: &'a Validators,
     pub enrichers: &'a Enrichers<'a>,
@@ -80,7 +81,7 @@ pub(super) fn read(route: &Section<'_>, name: &str, named: &Named<'_>) -> (Route
         json: format == Format::Json,
     };
     let (lanes, placed) = lanes::read(&ways);
-    let dlq = apart::dlq(route, named.databases);
+    let dlq = apart::dlq(route, named.databases, named.topics);
     let otherwise = apart::otherwise(route, named.databases);
     let domain = between::one_domain(route, &placed);
     between::check_apart(route, domain.as_ref(), dlq.as_ref(), otherwise.as_ref());
