@@ -34,7 +34,7 @@ pub(super) struct Context<'a> {
     pub options: Options<'a>,
     sources: RefCell<Sources>,
     problems: RefCell<Vec<Problem>>,
-    /// Validators and enrichers that some route names: (section, name).
+    /// Databases, topics, validators and enrichers that some route or collector names: (section, name).
     used: RefCell<BTreeSet<(&'static str, String)>>,
     /// Keys that were written, but wrongly or in the wrong table: telling that they are missing would tell it twice.
     misplaced: RefCell<Vec<(Place, String)>>,
@@ -108,8 +108,9 @@ impl<'a> Context<'a> {
         self.used.borrow_mut().insert((section, name.to_owned()));
     }
 
-    pub(super) fn is_used(&self, section: &'static str, name: &str) -> bool {
-        self.used.borrow().contains(&(section, name.to_owned()))
+    /// The names of a section that some route or collector uses.
+    pub(super) fn used(&self, section: &'static str) -> BTreeSet<String> {
+        self.used.borrow().iter().filter(|(of, _)| *of == section).map(|(_, name)| name.clone()).collect()
     }
 
     /// Remembers that a key was meant, but stands at `place`.

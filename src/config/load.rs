@@ -9,7 +9,7 @@ use super::{
     keys,
     loops::{self, Write},
     plan::{Plan, Route},
-    problem::{self, Place, Problem, Sources},
+    problem::{self, Place, Problem, Sources, nearest},
     routes::{self, Named},
     schemas::{Schemas, placed},
     section::Section,
@@ -92,7 +92,7 @@ fn plan(cx: &Context<'_>, files: &Files, schemas: &Schemas) -> Option<Plan> {
     let collectors = collectors::read(cx, &files.named(cx, "collectors"), &named, &routes, http.as_deref());
     let plan = Plan { kafka: settings::kafka(&main), registry, http, topics, app, databases, routes, collectors };
     // While a name is misspelled somewhere, what is not used says nothing.
-    for section in ["validators", "enrichers"].into_iter().filter(|_| !cx.has_errors()) {
+    for section in ["databases", "topics", "validators", "enrichers"].into_iter().filter(|_| !cx.has_errors()) {
         unused(cx, section, &files.named(cx, section));
     }
     Some(plan)
@@ -133,11 +133,25 @@ fn route(
 }
 
 fn unused(cx: &Context<'_>, section: &'static str, entries: &[&Entry]) {
-    for entry in entries.iter().filter(|e| !cx.is_used(section, &e.key)) {
+    let used = cx.used(section);
+    // What a variable without a value names, nobody knows.
+    if used.iter().any(|name| settings::is_open(name)) {
+        return;
+    }
+    for entry in entries.iter().filter(|e| !used.contains(&e.key)) {
         let kind = section.trim_end_matches('s');
-        cx.report(
-            Problem::warning("unused", entry.key_place, format!("no route uses the {kind} `{}`", entry.key))
-                .help(format!("name it in a route: `{kind} = \"{}\"`, or leave it out", entry.key)),
-        );
+        let (who, help) = match section {
+            "topics" => {
+                let unlisted = used.iter().filter(|name| entries.iter().all(|e| e.key != **name));
+                let help = match nearest(&entry.key, unlisted.map(String::as_str)) {
+                    Some(near) => format!("`{near}` is used, and not listed here: is one of them misspelt?"),
+                    None => "`pointsman apply` makes it all the same: leave it out where nobody needs it".to_owned(),
+                };
+                ("route or collector", help)
+            }
+            _ => ("route", format!("name it in a route: `{kind} = \"{}\"`, or leave it out", entry.key)),
+        };
+        let message = format!("no {who} uses the {kind} `{}`", entry.key);
+        cx.report(Problem::warning("unused", entry.key_place, message).help(help));
     }
 }

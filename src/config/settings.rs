@@ -296,7 +296,7 @@ pub(super) fn topics(cx: &Context<'_>, entries: &[&Entry]) -> BTreeMap<String, T
 fn topic(cx: &Context<'_>, entry: &Entry) -> Option<TopicSpec> {
     let section = Section::of(cx, &entry.value, format!("topic `{}`", entry.key), entry.key_place)?;
     section.only(&keys::TOPIC_SPEC);
-    check_topic_name(cx, &Name { text: entry.key.clone(), place: entry.key_place });
+    name_of_topic(cx, &Name { text: entry.key.clone(), place: entry.key_place });
     let mut config = BTreeMap::new();
     if let Some(own) = section.section("config", "`config`") {
         collect(own.table, "", &mut |name, entry| {
@@ -319,7 +319,13 @@ pub fn is_topic_name(text: &str) -> bool {
 /// The rule in words.
 pub const TOPIC_NAME: &str = "a topic's name is 1 to 249 letters, digits, `.`, `_` and `-`";
 
+/// A topic that a route or collector names.
 pub(super) fn check_topic_name(cx: &Context<'_>, name: &Name) {
+    cx.mark_used("topics", &name.text);
+    name_of_topic(cx, name);
+}
+
+fn name_of_topic(cx: &Context<'_>, name: &Name) {
     let text = name.text.as_str();
     if !is_open(text) && !is_topic_name(text) {
         let message = format!("Kafka has no topic named `{text}`");

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub(super) fn database(section: &Section<'_>, databases: &BTreeMap<String, Database>) -> Option<Name> {
     section.require("database", "write `database = \"NAME\"`, one of `[databases]`");
     let name = section.name("database")?;
+    section.cx.mark_used("databases", &name.text);
     if !databases.contains_key(&name.text) && name.text.contains("://") {
         section.cx.report(
             Problem::error("unknown-database", name.place, "a database is named here, by its name in `[databases]`")
