@@ -92,6 +92,14 @@ fn collector(cx: &Context<'_>, entry: &Entry, named: &Named<'_>, http: Option<&s
     if !validator.named_unions {
         unions::ambiguous(&validator.schema, at).into_iter().for_each(|p| cx.report(p));
     }
+    for rule in validator.rules.iter().filter(|r| !r.warn) {
+        let Some(read) = rule.check.reads_record() else { continue };
+        let message = format!("rule `{}` reads `{read}`, and an event is judged before it is a record", rule.name);
+        cx.report(
+            Problem::error("rule-of-record", at, message)
+                .help("name a validator without this rule here, and keep the rule for the routes that read the topic"),
+        );
+    }
     let record_key = topic::record_key(&section, &View::of(&validator.schema));
     let collector = Collector {
         name: entry.key.clone(),

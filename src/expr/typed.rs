@@ -4,7 +4,7 @@ use super::{
     Env, Fault, Scope,
     check::{self, World},
     fits, lower, parse,
-    tree::{Expr, Kind, Root},
+    tree::{Envelope, Expr, Kind, Root},
     types::{self, Shape, Ty},
 };
 use crate::{
@@ -123,6 +123,18 @@ impl Typed {
             Root::Item => Some((true, path.steps.clone())),
             Root::Var(_) => None,
         }
+    }
+
+    /// The first `record.…` that it reads, as it is written, besides the topic: what a record has once it is in its topic.
+    pub fn reads_record(&self) -> Option<&str> {
+        let mut rest = vec![&self.expr];
+        while let Some(e) = rest.pop() {
+            if matches!(e.kind, Kind::Envelope(what) if what != Envelope::Topic) {
+                return self.source.get(e.span.clone());
+            }
+            rest.extend(e.children());
+        }
+        None
     }
 
     /// Whether a value of this type can be written as `node` of `schema` without loss.
