@@ -28,12 +28,15 @@ pub(super) fn read(ways: &Ways<'_>) -> (Vec<Lane>, Vec<Placed>) {
     match cases(ways) {
         None => ways.whole(&mut found),
         Some(cases) if cases.is_empty() => {}
-        Some(cases) => match decided_by(&cases) {
-            Some("when_raw") => cases.iter().for_each(|case| ways.raw_case(case, &mut found)),
-            Some(_) => ways.typed_cases(&cases, &mut found),
-            // Which validator decodes what is not known; names and destinations are checked all the same.
-            None => cases.iter().for_each(|case| drop(ways.branch(case, None, &mut found))),
-        },
+        Some(cases) => {
+            check_shared(ways.route, &cases);
+            match decided_by(&cases) {
+                Some("when_raw") => cases.iter().for_each(|case| ways.raw_case(case, &mut found)),
+                Some(_) => ways.typed_cases(&cases, &mut found),
+                // Which validator decodes what is not known; names and destinations are checked all the same.
+                None => cases.iter().for_each(|case| drop(ways.branch(case, None, &mut found))),
+            }
+        }
     }
     (found.lanes, found.placed)
 }
@@ -85,6 +88,24 @@ fn cases<'a>(ways: &Ways<'a>) -> Option<Vec<Section<'a>>> {
         cases.push(case);
     }
     Some(cases)
+}
+
+fn has_destination(holder: &Section<'_>) -> bool {
+    holder.value("destination").or(holder.value("destinations")).is_some()
+}
+
+/// The route's destination is for the cases without one: where there are none, whoever wrote it takes it for what no case took.
+fn check_shared(route: &Section<'_>, cases: &[Section<'_>]) {
+    for key in ["destination", "destinations"] {
+        // A default holds for the routes that have use for it.
+        if route.own(key) && cases.iter().all(has_destination) {
+            let message = format!("nothing goes to this `{key}`: each case has its own");
+            route.cx.report(
+                Problem::error("unused", route.key_place(key), message)
+                    .help("what no case took goes where `otherwise` says, as in `otherwise = { topic = \"NAME\" }`; or leave it out"),
+            );
+        }
+    }
 }
 
 fn check_case_name(case: &Section<'_>, name: &Name, earlier: &[Section<'_>]) {
@@ -207,7 +228,7 @@ impl Ways<'_> {
             let enrichers = self.enrichers.apply(case.cx, &case.names("enricher"), &mut fields)?;
             Some((fields, enrichers))
         });
-        let holder = if case.value("destination").or(case.value("destinations")).is_some() { case } else { self.route };
+        let holder = if has_destination(case) { case } else { self.route };
         let input = after.as_ref().zip(decoded).map(|((fields, _), d)| (fields, d));
         let Some(placed) = self.destinations(holder, input) else {
             case.cx.report(
