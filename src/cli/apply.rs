@@ -59,8 +59,8 @@ pub fn run(args: &Args) -> Exit {
             return Exit::Usage;
         }
     }
-    match super::load(&args.file, true, args.format) {
-        Ok((plan, _)) => carry_out(&plan, &parts(&args.only), args.yes, args.format),
+    match super::plan_and_warnings(&args.file, args.format) {
+        Ok(plan) => carry_out(&plan, &parts(&args.only), args.yes, args.format),
         Err(exit) => exit,
     }
 }

@@ -16,7 +16,9 @@ use std::{
 ///
 /// Nothing is contacted: no broker, no registry, no database.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: pointsman check -f routes.toml --strict")]
+#[command(after_help = "Examples:
+  pointsman check                            every problem, with its place
+  pointsman check --strict --deny-warnings   for CI, with the variables of there")]
 pub struct CheckArgs {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
@@ -27,6 +29,9 @@ pub struct CheckArgs {
     /// Refuse unset variables and absent secret files too, as `run` does.
     #[arg(long)]
     pub strict: bool,
+    /// End with 1 where there are warnings too, as in CI.
+    #[arg(long)]
+    pub deny_warnings: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -36,7 +41,7 @@ pub enum Format {
     Json,
 }
 
-/// Checks, and writes what was found; `colour` is for terminals. `Findings` where there are errors, `Environment` for a file
+/// Checks, and writes what was found; `colour` is for terminals. `Findings` where there are errors, or warnings that are denied, `Environment` for a file
 /// that cannot be read.
 ///
 /// # Errors
@@ -45,6 +50,7 @@ pub fn run(args: &CheckArgs, options: Options<'_>, colour: bool, out: &mut impl 
     let mut loaded = load(&args.file, args.strict, options);
     if let Ok(loaded) = &mut loaded {
         loaded.add(generate::wrong_hints(&loaded.catalog));
+        loaded.plan.take_if(|_| args.deny_warnings && !loaded.problems.is_empty());
     }
     show(&args.file, args.format, &loaded, colour, out)?;
     Ok(exit(&loaded))
@@ -107,6 +113,9 @@ fn human(file: &Path, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io
     let (errors, warnings) = counts(&loaded.problems);
     match &loaded.plan {
         Some(plan) => writeln!(out, "ok: {}", summary(plan, loaded, warnings)),
+        None if errors == 0 => {
+            writeln!(out, "error: {} in {}, and --deny-warnings", count(warnings, "warning"), files(loaded, file))
+        }
         None => {
             let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
             writeln!(out, "error: {} in {}{warnings}", count(errors, "problem"), files(loaded, file))
@@ -114,10 +123,11 @@ fn human(file: &Path, loaded: &Loaded, colour: bool, out: &mut impl Write) -> io
     }
 }
 
-/// The files that have errors.
+/// The files that have errors, or where there are none, those that have warnings.
 fn files(loaded: &Loaded, file: &Path) -> String {
-    let errors = loaded.problems.iter().filter(|p| p.is_error()).filter_map(|p| p.place);
-    let mut paths: Vec<_> = errors.filter_map(|place| Some(&loaded.sources.get(place.file)?.path)).collect();
+    let worst = loaded.problems.iter().map(|p| p.severity).min();
+    let places = loaded.problems.iter().filter(|p| Some(p.severity) == worst).filter_map(|p| p.place);
+    let mut paths: Vec<_> = places.filter_map(|place| Some(&loaded.sources.get(place.file)?.path)).collect();
     paths.sort();
     paths.dedup();
     match paths[..] {

@@ -14,7 +14,7 @@ mod run;
 mod schemas;
 
 use crate::{
-    config::{self, Loaded},
+    config::{self, Loaded, diagnostics},
     schema::Catalog,
     telemetry::{LogFormat, colours, init_logs},
     tools::Exit,
@@ -82,8 +82,16 @@ fn check(args: &check::CheckArgs) -> Exit {
 /// The checked plan of a file and its schemas. Where there is none, its problems stand on standard error, or as JSON where a
 /// program waits for that. `strict`, or as a file is read where its variables and secrets are not at hand.
 fn load(file: &Path, strict: bool, format: Format) -> Result<(config::Plan, Catalog), Exit> {
+    let (plan, loaded) = loaded(file, strict, format)?;
+    Ok((plan, loaded.catalog))
+}
+
+/// The plan, and what else was read; its problems are warnings.
+fn loaded(file: &Path, strict: bool, format: Format) -> Result<(config::Plan, Loaded), Exit> {
     match check::load(file, strict, config::Options::default()) {
-        Ok(Loaded { plan: Some(plan), catalog, .. }) => Ok((plan, catalog)),
+        Ok(Loaded { plan: Some(plan), problems, sources, catalog }) => {
+            Ok((plan, Loaded { plan: None, problems, sources, catalog }))
+        }
         refused => {
             let err = io::stderr();
             let shown = match format {
@@ -96,10 +104,29 @@ fn load(file: &Path, strict: bool, format: Format) -> Result<(config::Plan, Cata
     }
 }
 
-/// The plan for a command that goes on until it is told to stop: from here on it logs.
+/// The plan for a command that shows or changes what is outside; what it is warned of stands on standard error.
+fn plan_and_warnings(file: &Path, format: Format) -> Result<config::Plan, Exit> {
+    let (plan, loaded) = loaded(file, true, format)?;
+    let err = io::stderr();
+    for problem in &loaded.problems {
+        // Told or not, a warning keeps nothing from being done.
+        let _ = writeln!(err.lock(), "{}\n", diagnostics::human(problem, &loaded.sources, colours(&err)));
+    }
+    Ok(plan)
+}
+
+/// The plan for a command that goes on until it is told to stop: from here on it logs, first what it is warned of.
 fn plan_and_logs(file: &Path) -> Result<config::Plan, Exit> {
-    let (plan, _) = load(file, true, Format::Human)?;
+    let (plan, loaded) = loaded(file, true, Format::Human)?;
     logs()?;
+    for problem in &loaded.problems {
+        let at = problem.place.and_then(|place| {
+            let (line, column) = loaded.sources.line_column(place);
+            Some(format!("{}:{line}:{column}", loaded.sources.get(place.file)?.path.display()))
+        });
+        let help = Some(problem.help.as_str()).filter(|help| !help.is_empty());
+        tracing::warn!(code = problem.code, at, help, "{}", problem.message);
+    }
     Ok(plan)
 }
 

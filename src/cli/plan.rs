@@ -37,8 +37,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let plan = match super::load(&args.file, true, args.format) {
-        Ok((plan, _)) => plan,
+    let plan = match super::plan_and_warnings(&args.file, args.format) {
+        Ok(plan) => plan,
         Err(exit) => return exit,
     };
     let report = match plan::look(&plan, &parts(&args.only)) {

@@ -50,7 +50,7 @@ fn workspace(name: &str) -> PathBuf {
 
 /// The exit code and the output, with paths as they are inside the workspace.
 fn check(workspace: &Path, format: Format, strict: bool) -> (u8, String) {
-    let args = CheckArgs { file: workspace.join("routes.toml"), format, strict };
+    let args = CheckArgs { file: workspace.join("routes.toml"), format, strict, deny_warnings: false };
     let mut out = Vec::new();
     let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -87,11 +87,58 @@ fn every_configuration_gets_its_words() {
 fn the_shipped_configuration_is_good() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("routes.toml");
     let mut out = Vec::new();
-    let args = CheckArgs { file, format: Format::Human, strict: true };
+    let args = CheckArgs { file, format: Format::Human, strict: true, deny_warnings: false };
     let code = check::run(&args, OPTIONS, false, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(code, Exit::Done, "{text}");
     assert!(text.starts_with("ok: 6 routes, ") && text.lines().count() == 1, "{text}");
+}
+
+/// A configuration that only warns: two names that nothing uses.
+fn warned(name: &str) -> PathBuf {
+    let workspace = workspace(name);
+    let file = workspace.join("routes.toml");
+    fs::copy(folder().join("55-unused/routes.toml"), &file).unwrap();
+    file
+}
+
+#[test]
+fn warnings_are_denied_where_that_is_asked_for() {
+    let file = warned("denied");
+    let run = |deny_warnings: bool, format: Format| {
+        let args = CheckArgs { file: file.clone(), format, strict: false, deny_warnings };
+        let mut out = Vec::new();
+        let exit = check::run(&args, OPTIONS, false, &mut out).unwrap();
+        (exit, String::from_utf8(out).unwrap())
+    };
+    let (exit, text) = run(false, Format::Human);
+    assert!(exit == Exit::Done && text.contains("ok: 1 route"), "{text}");
+    let (exit, text) = run(true, Format::Human);
+    let last = format!("error: 2 warnings in {}, and --deny-warnings\n", file.display());
+    assert!(exit == Exit::Findings && text.ends_with(&last), "{text}");
+    let (exit, text) = run(true, Format::Json);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exit, Exit::Findings);
+    assert_eq!((&found["ok"], &found["errors"], &found["warnings"]), (&false.into(), &0.into(), &2.into()));
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
+}
+
+/// Whoever never runs `check` is warned too, and once.
+#[test]
+fn warnings_are_told_by_the_commands_that_carry_out() {
+    let file = warned("told");
+    // No collector is here and no broker is reached: they end by themselves.
+    for command in [&["collect", "nope"][..], &["plan"], &["apply", "--yes"]] {
+        let text = fs::read_to_string(&file).unwrap().replace("localhost:9092", "localhost:1").replace(":8081", ":1");
+        fs::write(&file, text).unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_pointsman")).args(command).arg("-f").arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        for spare in ["no route uses the validator `spare`", "no route uses the enricher `spare`"] {
+            assert_eq!(said.matches(spare).count(), 1, "{command:?}: {said}");
+        }
+        assert!(said.contains("routes.toml:19:13"), "{command:?}: {said}");
+    }
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
 }
 
 #[test]
@@ -114,7 +161,8 @@ fn json_tells_every_problem_with_its_place() {
 
 #[test]
 fn a_file_that_is_not_there_is_the_environments_fault() {
-    let args = CheckArgs { file: "nowhere/routes.toml".into(), format: Format::Human, strict: false };
+    let args =
+        CheckArgs { file: "nowhere/routes.toml".into(), format: Format::Human, strict: false, deny_warnings: false };
     let mut out = Vec::new();
     assert_eq!(check::run(&args, OPTIONS, false, &mut out).unwrap(), Exit::Environment);
     assert!(String::from_utf8(out).unwrap().contains("nowhere/routes.toml"));
@@ -128,7 +176,7 @@ fn what_is_no_file_is_told_with_what_to_do() {
     let good = fs::read_to_string(folder().join("json.toml")).unwrap();
     fs::write(workspace.join("routes.toml"), good).unwrap();
     let said = |file: &str, code: u8, wanted: [&str; 2]| {
-        let args = CheckArgs { file: workspace.join(file), format: Format::Human, strict: false };
+        let args = CheckArgs { file: workspace.join(file), format: Format::Human, strict: false, deny_warnings: false };
         let mut out = Vec::new();
         let ended = check::run(&args, OPTIONS, false, &mut out).unwrap() as u8;
         let text = String::from_utf8(out).unwrap();
@@ -188,7 +236,8 @@ fn a_file_does_not_include_itself() {
 fn colours_are_only_for_terminals() {
     let workspace = workspace("colour");
     fs::write(workspace.join("routes.toml"), "version = 2\n").unwrap();
-    let args = CheckArgs { file: workspace.join("routes.toml"), format: Format::Human, strict: false };
+    let args =
+        CheckArgs { file: workspace.join("routes.toml"), format: Format::Human, strict: false, deny_warnings: false };
     for (colour, escapes) in [(true, true), (false, false)] {
         let mut out = Vec::new();
         check::run(&args, OPTIONS, colour, &mut out).unwrap();
