@@ -51,6 +51,14 @@ fn variable(cx: &Context<'_>, inner: &str, place: Place) -> Option<String> {
         );
         return None;
     }
+    if default.is_some_and(|default| default.contains("${")) {
+        cx.report(
+            Problem::error("bad-variable", place, format!("the default of `{name}` holds another variable")).help(
+                format!("a default is text: write `${{{name}:-localhost}}`, and let {name} be set where it differs"),
+            ),
+        );
+        return None;
+    }
     // As in a shell, `:-` also stands in for a variable that is empty.
     let value = (cx.options.env)(name).filter(|v| !(v.is_empty() && default.is_some()));
     let value = value.or_else(|| default.map(str::to_owned));

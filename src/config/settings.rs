@@ -58,10 +58,11 @@ fn check_addresses(kafka: &Section<'_>) {
     let bad = |server: &str| {
         let port =
             server.rsplit_once(':').is_none_or(|(name, port)| name.ends_with(':') || port.parse::<u16>().is_ok());
-        server.is_empty() || server.contains([' ', '/', '@']) || !port
+        server.is_empty() || server.contains([' ', '/', '@', '$']) || !port
     };
     if let Some(server) = servers.split(',').map(str::trim).find(|s| !is_open(s) && bad(s)) {
         let help = match server {
+            _ if server.contains('$') => VARIABLE,
             _ if server.contains('@') => {
                 "user and password stand in [kafka.properties]: `\"sasl.username\"` and `\"sasl.password\"`"
             }
@@ -74,6 +75,8 @@ fn check_addresses(kafka: &Section<'_>) {
         kafka.cx.report(Problem::error("bad-address", value.place, message).help(help));
     }
 }
+
+const VARIABLE: &str = "a variable is written `${NAME}`; `$NAME` stands for itself";
 
 /// A value that is an address, or a part of it, as it may be told: without who logs in; of what a variable or a file holds,
 /// nothing.
@@ -115,10 +118,11 @@ pub(super) fn registry(main: &Section<'_>) -> Option<Registry> {
     section.only(&keys::REGISTRY);
     let value = section.require("url", "write `url = \"http://localhost:8081\"`")?;
     let url = text(main.cx, value)?;
-    if !is_open(&url) && !url.starts_with("http://") && !url.starts_with("https://") {
+    let hosts = |url: &str| url.split(',').all(|one| !one.rsplit('@').next().unwrap_or_default().contains('$'));
+    if !is_open(&url) && (!url.starts_with("http://") && !url.starts_with("https://") || !hosts(&url)) {
         main.cx.report(
             Problem::error("bad-url", value.place, format!("{} is no address of a registry", shown(value, &url)))
-                .help("it begins with `http://` or `https://`"),
+                .help(if hosts(&url) { "it begins with `http://` or `https://`" } else { VARIABLE }),
         );
     }
     Some(Registry {
@@ -280,10 +284,12 @@ pub(super) fn http(main: &Section<'_>) -> Option<String> {
 /// Host and port to listen on.
 pub(super) fn check_address(cx: &Context<'_>, listen: &str, value: &Value, example: &str) {
     let named = listen.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !is_open(listen) && !named && listen.parse::<SocketAddr>().is_err() {
+    let variable = listen.contains('$');
+    if !is_open(listen) && (variable || !named && listen.parse::<SocketAddr>().is_err()) {
+        let help = if variable { VARIABLE.to_owned() } else { format!("write host and port: `{example}`") };
         cx.report(
             Problem::error("bad-address", value.place, format!("{} is no address to listen on", shown(value, listen)))
-                .help(format!("write host and port: `{example}`")),
+                .help(help),
         );
     }
 }
