@@ -123,9 +123,21 @@ impl<'a> Section<'a> {
 
     pub(super) fn integer(&self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.value(key)?;
-        match value.kind {
-            Kind::Integer(n) if range.contains(&n) => Some(n),
-            Kind::Integer(n) => {
+        let found = match &value.kind {
+            Kind::Integer(n) => Some(*n),
+            // One variable alone may stand for a number.
+            Kind::String(s) if s.starts_with("${") && s.find('}') == Some(s.len() - 1) => {
+                let filled = text(self.cx, value)?;
+                if filled == *s {
+                    return None;
+                }
+                filled.trim().parse().ok()
+            }
+            _ => None,
+        };
+        match found {
+            Some(n) if range.contains(&n) => Some(n),
+            Some(n) => {
                 let message = match *range.end() {
                     i64::MAX => format!("`{key}` is {n}, and has to be at least {}", range.start()),
                     end => format!("`{key}` is {n}, outside {} to {end}", range.start()),
@@ -133,9 +145,11 @@ impl<'a> Section<'a> {
                 self.cx.report(Problem::error("out-of-range", value.place, message));
                 None
             }
-            _ => {
+            None => {
                 let help = match &value.kind {
-                    Kind::String(s) if s.contains("${") => "variables are filled in inside strings only",
+                    Kind::String(s) if s.contains("${") => {
+                        "one variable alone, as in `\"${WORKERS:-2}\"`, stands for a whole number that it holds"
+                    }
                     Kind::String(s) if s.parse::<i64>().is_ok() => "write it without quotes",
                     Kind::String(_) => "write a whole number, without a unit and without quotes",
                     _ => "",
