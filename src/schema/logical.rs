@@ -109,7 +109,15 @@ pub(super) fn read(object: &Json, kind: &Kind, problems: &mut Vec<Problem>) -> O
     let (logical, fits, on) = match name {
         "decimal" => match (decimal(object, kind), kind) {
             (Ok(logical), Kind::Bytes | Kind::Fixed(_)) => return Some(logical),
-            (Err(why), Kind::Bytes | Kind::Fixed(_)) => return ignored(format!("{why}: the decimal is ignored"), ""),
+            (Err(why), Kind::Bytes | Kind::Fixed(_)) => {
+                let help = match object.get("precision") {
+                    None => {
+                        "write \"precision\": 12, \"scale\": 2 beside it: how many digits in all, and after the point"
+                    }
+                    Some(_) => "",
+                };
+                return ignored(format!("{why}: the decimal is ignored"), help);
+            }
             (_, _) => return ignored(misfit(name, "bytes or fixed"), &change("bytes")),
         },
         "date" => (Logical::Date, matches!(kind, Kind::Int), "int"),

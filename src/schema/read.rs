@@ -197,7 +197,7 @@ mod tests {
             ),
             (
                 r#"{"type":"bytes","logicalType":"decimal","scale":2}"#,
-                r#"warning ignored-logical-type at "decimal": a decimal needs a "precision": the decimal is ignored"#,
+                r#"warning ignored-logical-type at "decimal": a decimal needs a "precision": the decimal is ignored (help: write "precision": 12, "scale": 2 beside it: how many digits in all, and after the point)"#,
             ),
             (
                 r#"{"type":"bytes","logicalType":"decimal","precision":70000,"scale":70000}"#,

@@ -212,9 +212,24 @@ impl Checker<'_> {
             (Timestamp | Local, Int) => "a span of time is a duration: `duration('1h')`".into(),
             _ => std::string::String::new(),
         };
+        let ignored = [(a, &ta), (b, &tb)].into_iter().find_map(|(e, text)| Some((ignored(e)?, text)));
+        let help = match ignored {
+            Some((logical, text)) => {
+                format!("`{text}` is to be a {logical}, which its schema does not say rightly: see the warning there")
+            }
+            None => help,
+        };
         let message = format!("`{}` does not go between {} and {}", op.symbol(), a.ty, b.ty);
         self.fail(problems::mismatch(span, message, help))
     }
+}
+
+/// The logical type that a place's own type names, and that is ignored, since it does not fit or is not whole.
+fn ignored(e: &Expr) -> Option<&str> {
+    let Kind::Path(path) = &e.kind else { return None };
+    let solid = path.leaf.solid().0;
+    let node = path.leaf.schema.node(solid.node);
+    node.attributes.get("logicalType")?.as_str()
 }
 
 /// Whether values may be records, maps or lists, which nothing compares where they stay as they are encoded.
