@@ -231,16 +231,16 @@ impl<'t> Reader<'t> {
             }
         };
         for item in listed {
-            let problem = match item.as_str() {
-                Some(s) if !is_name(s) => format!("the symbol \"{s}\" is not a name"),
-                Some(s) if !seen.insert(s) => format!("the symbol \"{s}\" stands twice"),
+            let (problem, help) = match item.as_str() {
+                Some(s) if !is_name(s) => (format!("the symbol \"{s}\" is not a name"), NAME_HELP),
+                Some(s) if !seen.insert(s) => (format!("the symbol \"{s}\" stands twice"), "take one of the two out"),
                 Some(s) => {
                     symbols.push(s.to_owned());
                     continue;
                 }
-                None => format!("a symbol is a string, not {}", item.what()),
+                None => (format!("a symbol is a string, not {}", item.what()), NAME_HELP),
             };
-            self.error(&item.span, "bad-symbol", problem, NAME_HELP);
+            self.error(&item.span, "bad-symbol", problem, help);
             self.spoil(id);
         }
         let default = json.get("default").and_then(|d| {

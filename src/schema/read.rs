@@ -169,7 +169,7 @@ mod tests {
             ),
             (
                 r#"{"type":"enum","name":"E","symbols":["a","a"]}"#,
-                r#"error bad-symbol at "a": the symbol "a" stands twice (help: a name has letters, digits and underscores, and begins with no digit)"#,
+                r#"error bad-symbol at "a": the symbol "a" stands twice (help: take one of the two out)"#,
             ),
             (
                 r#"{"type":"enum","name":"E","symbols":["Red"],"default":"red"}"#,
