@@ -211,6 +211,7 @@ fn habit(tokens: &Tokens<'_>, stumbled: usize) -> Option<(usize, &'static str)> 
         "or" | "|" => "write `||`",
         "not" if after == "in" => "write `!(x in [1, 2])`",
         "not" => "write `!`",
+        "in" if tokens.text(token) != "in" => "write `x in ['a', 'b']`",
         "is" if after == "not" => "write `x != null`",
         "is" => "write `x == null`",
         "like" | "ilike" | "rlike" | "matches" | "~" | "contains" | "startswith" | "endswith" => PATTERN,

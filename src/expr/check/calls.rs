@@ -337,6 +337,18 @@ impl Checker<'_> {
             let (message, help) = (format!("`{name}` is called on a list"), format!("write `xs.{name}(x, …)`{field}"));
             return self.fail(problems::problem(at.clone(), "unknown-function", message, help));
         }
+        // Macros by another name: what stands in them is no operand.
+        let macro_name = match name {
+            "any" | "some" => Some("exists"),
+            "every" => Some("all"),
+            _ => None,
+        };
+        if let Some((of, meant)) = target.zip(macro_name) {
+            let var = args.first().filter(|a| matches!(a.node, Node::Name(_))).map_or("x", |a| self.text(&a.span));
+            let help = format!("write `{}.{meant}({var}, …)`", self.text(&of.span));
+            let message = format!("no function `{name}`");
+            return self.fail(problems::problem(at.clone(), "unknown-function", message, help));
+        }
         // Their own problems are worth knowing too.
         for operand in target.into_iter().chain(args) {
             self.expr(operand, Want::Nothing);
@@ -354,6 +366,14 @@ impl Checker<'_> {
             "isset" | "isSet" | "defined" | "present" | "isNotNull" => "write `has(x)`".into(),
             "sum" | "avg" => "lists have `all`, `exists`, `exists_one`, `filter`, `map` and `size`".into(),
             "today" | "TODAY" | "NOW" | "current_timestamp" => "there is `now()`".into(),
+            "not" | "NOT" | "Not" => {
+                let condition = args.first().map_or("x", |a| self.text(&a.span));
+                format!("write `!({condition})`")
+            }
+            "uuid" | "UUID" | "uuid4" | "newid" | "gen_random_uuid" => {
+                "values come from the record alone; what no other has is `record.topic`, `record.partition` and `record.offset` together".into()
+            }
+            "format" | "concat" | "sprintf" | "printf" => "texts are joined: `'no. ' + string(x)`".into(),
             "regex" | "regexp_like" | "match" => "write `x.matches('^[a-z]+$')`".into(),
             _ if functions::nearest(name) == Some(name) => {
                 let texts: Vec<&str> = target.into_iter().chain(args).map(|a| self.text(&a.span)).collect();

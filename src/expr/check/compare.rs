@@ -188,6 +188,11 @@ impl Checker<'_> {
             (Double, Int) => format!("convert: `double({tb})`"),
             (Decimal { .. }, Double) => format!("a double is not exact; convert: `double({ta})`"),
             (Double, Decimal { .. }) => format!("a double is not exact; convert: `double({tb})`"),
+            (Timestamp | Local, String)
+                if constant(b) && matches!(op, Binary::Add | Binary::Sub) && span_of_time(b) =>
+            {
+                format!("a span of time is a duration: `duration({tb})`")
+            }
             (Timestamp, String) if constant(b) => instant(b),
             (String, Timestamp) if constant(a) => instant(a),
             (Duration, String) if constant(b) => format!("convert: `duration({tb})`"),
@@ -239,6 +244,12 @@ fn encoded(ty: &Ty) -> bool {
         Ty::Dyn(Some(union)) => union.branches().iter().any(|branch| encoded(&Ty::of(branch))),
         _ => false,
     }
+}
+
+/// Whether a constant text is a number with a unit, as durations are written.
+fn span_of_time(text: &Expr) -> bool {
+    let Some(Const::Str(text)) = text.constant() else { return false };
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(['s', 'm', 'h', 'd'])
 }
 
 /// How a constant text becomes a timestamp: what it lacks is added, where that can be.
