@@ -116,8 +116,18 @@ fn rename(section: &Section<'_>, fields: &mut Fields, seen: &Seen) -> bool {
     let mut changes = Vec::new();
     for entry in &table.table.entries {
         let old = Name { text: entry.key.clone(), place: entry.key_place };
-        let at = position(cx, fields, &old, seen);
         let new = name(cx, &entry.value).filter(|new| check_field_name(cx, new));
+        let has = |name: &str| fields.view.fields.iter().any(|f| f.name == name);
+        if let Some(new) = new.as_ref().filter(|new| !has(&old.text) && has(&new.text)) {
+            whole = false;
+            cx.report(
+                Problem::error("unknown-field", old.place, format!("there is no field `{}`", old.text))
+                    .also(seen.0, seen.1.clone())
+                    .help(format!("the old name stands first: `{} = \"{}\"`", new.text, old.text)),
+            );
+            continue;
+        }
+        let at = position(cx, fields, &old, seen);
         whole &= at.is_some() && new.is_some();
         changes.extend(at.zip(new));
     }

@@ -175,9 +175,10 @@ fn start(route: &Section<'_>) -> Option<Start> {
         Ok(time) => Some(Start::Time(time.as_millisecond())),
         Err(_) => {
             let message = format!("a route cannot start at `{typed}`");
-            let local = typed.parse::<jiff::civil::DateTime>().is_ok();
-            let help =
-                if local { "a time needs its zone: `Z` for UTC, or an offset as in `+02:00`" } else { START_HELP };
+            let help = match typed.parse::<jiff::civil::DateTime>() {
+                Ok(local) => format!("a time needs its zone: `{local}Z` for UTC, or an offset as in `{local}+02:00`"),
+                Err(_) => START_HELP.to_owned(),
+            };
             route.cx.report(Problem::error("bad-start", value.place, message).help(help));
             None
         }

@@ -188,7 +188,15 @@ impl<'a> Section<'a> {
                 }
                 "schema_registry" => "write `[schema_registry]` with `url = \"http://localhost:8081\"`".to_owned(),
                 "set" => "write a line for each field: `name = \"expression\"`".to_owned(),
-                _ => format!("write `{key} = {{ … }}`"),
+                "retry" => "write `retry = { initial = \"100ms\", max = \"30s\" }`".to_owned(),
+                "breaker" => {
+                    "write `breaker = { share = 0.5, min = 100, window = \"60s\" }`, or `{}` for these".to_owned()
+                }
+                "limits" => "write `limits = { body = \"1MiB\", events = 10000 }`".to_owned(),
+                "rename" => "write `rename = { old = \"new\" }`".to_owned(),
+                "headers" => "write `headers = { drop = [\"name\"], set = { name = \"expression\" } }`".to_owned(),
+                "config" => "write `config = { \"retention.ms\" = \"60000\" }`".to_owned(),
+                _ => format!("write `{key} = {{ key = value }}`, or a header with the keys below it"),
             };
             wrong_type(self.cx, &entry.value, "a table", &help);
             return None;

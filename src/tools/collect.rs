@@ -25,14 +25,14 @@ pub fn run(plan: Plan, names: &[String]) -> Exit {
 }
 
 fn carry_out(plan: &Arc<Plan>, names: &[String], runtime: &Runtime) -> Result<Exit, Setback> {
-    let known = || plan.collectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
-    if let Some(unknown) = names.iter().find(|name| !plan.collectors.iter().any(|c| c.name == **name)) {
-        tracing::error!(help = format!("collectors are: {}", known()), "there is no collector {unknown}");
-        return Ok(Exit::Usage);
-    }
     if plan.collectors.is_empty() {
         let help = "write `[collectors.NAME]` with listen, topic and validator";
         tracing::error!(help, "the configuration has no collectors");
+        return Ok(Exit::Usage);
+    }
+    let known = || plan.collectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = names.iter().find(|name| !plan.collectors.iter().any(|c| c.name == **name)) {
+        tracing::error!(help = format!("collectors are: {}", known()), "there is no collector {unknown}");
         return Ok(Exit::Usage);
     }
     let chosen: Vec<&Collector> =

@@ -137,6 +137,7 @@ fn warnings_are_told_by_the_commands_that_carry_out() {
             assert_eq!(said.matches(spare).count(), 1, "{command:?}: {said}");
         }
         assert!(said.contains("routes.toml:19:13"), "{command:?}: {said}");
+        assert!(!said.contains("collectors are: "), "there are none: {said}");
     }
     fs::remove_dir_all(file.parent().unwrap()).unwrap();
 }

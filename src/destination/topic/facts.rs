@@ -57,7 +57,7 @@ pub fn fitted<'f>(kafka: &config::Kafka, facts: impl Iterator<Item = &'f TopicFa
 
 /// A topic that has to be made by somebody.
 pub fn missing(topic: &str) -> Setback {
-    let make = format!("make it: list `{topic}` under [topics] in routes.toml, then `pointsman apply`");
+    let make = format!("make it: `pointsman apply` does, once [topics] in routes.toml lists `{topic}`");
     Setback::stand(Cause::Broker, format!("topic {topic} does not exist"), make)
 }
 
