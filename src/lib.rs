@@ -1,5 +1,7 @@
 //! Pointsman carries typed records along Kafka routes, exactly once.
 //!
+//! The binary is the product; this library is for it and for its own tests and benches, and promises no stability.
+//!
 //! The rooms stand in the order of dependency: each imports only from those above it (`tests/it/house.rs` holds that).
 //! A record's way is kafka → source → route → destination, driven by runtime.
 
