@@ -143,7 +143,7 @@ fn summary(plan: &Plan, loaded: &Loaded, warnings: usize) -> String {
     if !plan.collectors.is_empty() {
         parts.push(count(plan.collectors.len(), "collector"));
     }
-    parts.push(count(loaded.catalog.names().count(), "schema"));
+    parts.push(count(loaded.catalog.files(), "schema"));
     if warnings > 0 {
         parts.push(count(warnings, "warning"));
     }

@@ -3,7 +3,7 @@
 use crate::tools::{Exit, collect};
 use std::path::PathBuf;
 
-/// Takes events in by HTTP and writes them to their topics, until it is told to stop.
+/// Take events in by HTTP and write them to their topics, until told to stop.
 ///
 /// `run` does so too, beside its routes.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use crate::tools::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Carries the routes out, and takes events in by the collectors, until it is told to stop.
+/// Carry the routes out, and take events in by the collectors, until told to stop.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pointsman run                           every route of routes.toml

@@ -14,7 +14,7 @@ use std::{
     path::PathBuf,
 };
 
-/// The schemas that routes and collectors write to topics, and the schema registry.
+/// Hold the schemas that routes and collectors write to topics against the schema registry, or register them.
 ///
 /// Each is registered as `<topic>-value`, whole: types from other files stand inside it.
 #[derive(Debug, clap::Args)]
@@ -30,10 +30,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Register the schema of each Avro topic that is written to; nothing while one is incompatible.
+    #[command(after_help = "Example: pointsman schemas register -f routes.toml --format json")]
     Register(Of),
     /// Ask the registry whether each subject takes its schema, and judge it by the registered versions.
+    #[command(after_help = "Example: pointsman schemas check -f routes.toml")]
     Check(Of),
     /// Show what differs between the schemas here and the newest versions registered, field by field.
+    #[command(after_help = "Example: pointsman schemas diff -f routes.toml")]
     Diff(Of),
 }
 

@@ -105,6 +105,11 @@ impl Catalog {
         self.types.get(full_name)?.schema.clone()
     }
 
+    /// How many files were read.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// The full names of all types, those with problems too, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.types.keys().map(String::as_str)

@@ -1,6 +1,6 @@
 //! A report as people read it.
 
-use super::{Item, Part, Report, Status, count, list};
+use super::{Change, Item, Part, Report, Status, count, list};
 use std::io::{self, Write};
 
 /// The widest name that the column makes room for.
@@ -52,7 +52,9 @@ fn of_part(items: &[&Item], colour: bool, out: &mut impl Write) -> io::Result<()
 fn lines(item: &Item, colour: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &item.steps {
-        lines.push(step.words.clone());
+        // Only of what may be left out; once it is done, it is nothing to know.
+        let too = if matches!(step.change, Change::MakeTable { .. }) { " (`run` would too)" } else { "" };
+        lines.push(format!("{}{too}", step.words));
         lines.extend(step.details.iter().map(|d| format!("  {d}")));
     }
     let error = paint(colour, RED, "error");

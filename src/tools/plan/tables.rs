@@ -49,7 +49,7 @@ fn take(item: &mut Item, database: &Database, survey: Survey) {
     }
     // Pointsman's own, and those of dead letters.
     for table in survey.lacking {
-        item.step(format!("make table {table} (`run` would too)"), Change::MakeTable { table });
+        item.step(format!("make table {table}"), Change::MakeTable { table });
     }
     for setback in survey.unfit {
         item.problems.push(Finding::new("table-unfit", setback.message, setback.help));
