@@ -81,4 +81,16 @@ fn the_ten_minute_path_leads_to_a_row_and_a_dead_letter() {
             sqlx::query_as("SELECT stage, code FROM dead_letters").fetch_all(&books).await.unwrap();
         assert_eq!(letters, [("validate".to_owned(), "positive".to_owned())]);
     });
+
+    // Records that need no program of Kafka's.
+    let (_, rest) = README.split_once("(`pointsman generate").unwrap();
+    let generate: Vec<&str> = rest.split_once('`').unwrap().0.split_whitespace().collect();
+    project.run(&[&["generate"], &generate[..]].concat()).ok();
+    project.run(&["run", "--until-caught-up"]).ok();
+    let counted = "SELECT (SELECT count(*) FROM payments), (SELECT count(*) FROM dead_letters)";
+    let (rows, letters): (i64, i64) = block_on(async {
+        let books = SqlitePool::connect(&database).await.unwrap();
+        sqlx::query_as(counted).fetch_one(&books).await.unwrap()
+    });
+    assert!(rows + letters == 22 && rows > 1 && letters > 1, "{rows} rows, {letters} dead letters");
 }
