@@ -163,6 +163,17 @@ impl Setback {
         )
     }
 
+    /// The same of a route that has begun: it does not go on by itself, so that its help says how it does.
+    pub fn until_restart(mut self) -> Self {
+        self.help = match &*self.help {
+            "" => "start the process again once this is mended".to_owned(),
+            // SQL on lines of its own.
+            help if help.contains('\n') => format!("{help}\nThen start the process again."),
+            help => format!("{help}; then start the process again"),
+        };
+        self
+    }
+
     /// A setback that stops the route until somebody acts.
     pub fn stand(cause: Cause, message: impl Into<String>, help: impl Into<String>) -> Self {
         Setback { cause, remedy: Remedy::Stand, message: message.into(), help: help.into() }

@@ -246,16 +246,15 @@ impl Flow {
             _ => {}
         }
         if setback.remedy == Remedy::Stand {
-            self.state = State::Standing(setback);
+            self.state = State::Standing(setback.until_restart());
             return actions;
         }
         let since = *self.failing_since.get_or_insert(now);
         if let Some(limit) = self.patience.give_up_after
             && now.duration_since(since) >= limit
         {
-            let help =
-                format!("it has failed for {limit:?}, the route's give_up_after; restart it once this is mended");
-            self.state = State::Standing(Setback::stand(setback.cause, setback.message, help));
+            let help = format!("it has failed for {limit:?}, the route's give_up_after: mend this");
+            self.state = State::Standing(Setback::stand(setback.cause, setback.message, help).until_restart());
             return actions;
         }
         self.attempt += 1;

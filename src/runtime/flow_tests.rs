@@ -252,7 +252,8 @@ fn a_setback_that_only_a_person_can_help_stands_and_a_later_failure_does_not_wak
     let missing = Setback::stand(Cause::Database, "table x is missing", "create it");
     flow.on(Input::Failed(missing.clone()), now, 0.0);
     flow.on(Input::Failed(Setback::retry(Cause::Database, "down")), now, 0.0);
-    assert_eq!(*flow.state(), State::Standing(missing));
+    let help = "create it; then start the process again".to_owned();
+    assert_eq!(*flow.state(), State::Standing(Setback { help, ..missing }));
     assert_eq!(flow.on(Input::Revoked(vec![p(0)]), now, 0.0), [Action::Discard, Action::Release(vec![p(0)])]);
 }
 

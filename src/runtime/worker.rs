@@ -310,7 +310,8 @@ impl Worker {
     pub(super) fn failed(&mut self, setback: Setback) {
         self.input(Input::Failed(setback.clone()));
         if setback.cause == Cause::Tripped {
-            self.telemetry.tripped(&setback.message, &setback.help);
+            let told = if let State::Standing(standing) = self.flow.state() { standing } else { &setback };
+            self.telemetry.tripped(&told.message, &told.help);
             return self.stand();
         }
         match self.flow.state() {

@@ -106,8 +106,15 @@ fn a_file_that_is_no_database_stands_until_a_person_acts() {
         project(&app, &bootstrap_servers(), table, TABLE).file("shop.db", &"no database at all\n".repeat(500));
     let mut run = project.spawn(&["run"]);
     wait_until("it ends by itself", Duration::from_secs(60), || !run.runs());
-    assert_says(&run.wait(), 3, &["file is not a database", "\"help\":", "`url` of the database in routes.toml"]);
-    assert_says(&project.run(&["plan", "--only", "tables"]), 1, &["file is not a database", "help: "]);
+    let again = "then start the process again";
+    assert_says(
+        &run.wait(),
+        3,
+        &["file is not a database", "\"help\":", "`url` of the database in routes.toml", again],
+    );
+    let planned = project.run(&["plan", "--only", "tables"]);
+    assert_says(&planned, 1, &["file is not a database", "help: "]);
+    assert!(!format!("{planned:?}").contains(again), "nothing has started there: {planned:?}");
 }
 
 #[test]

@@ -120,10 +120,7 @@ fn refused(dialect: Dialect, name: &TableName, at: &str, refusal: &Refusal) -> S
     match refusal.class {
         Class::Record(_) | Class::ForeignKey | Class::Other if refusal.code != "42501" => {
             let message = format!("{at}: the dead-letter table `{name}` refuses a letter: {}", refusal.text());
-            let help = format!(
-                "let it take what letters hold, then restart; as Pointsman would make it:\n{}",
-                create(dialect, name)
-            );
+            let help = format!("let it take what letters hold; as Pointsman would make it:\n{}", create(dialect, name));
             Setback::stand(Cause::Database, message, help)
         }
         _ => refusal.setback(at),

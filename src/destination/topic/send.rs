@@ -54,7 +54,7 @@ pub fn letter_refused((partition, offset): &Origin, topic: &str, fault: &Fault) 
     Setback::stand(
         Cause::Broker,
         format!("{partition} offset {offset}: the dead-letter topic {topic} refuses its letter: {}", fault.message),
-        format!("topic {topic} has to take what its source takes: {change}; then restart"),
+        format!("topic {topic} has to take what its source takes: {change}"),
     )
 }
 
@@ -265,7 +265,7 @@ impl Topics {
                     "{}/{} offset {}: its dead letter has {size} bytes, and topic {topic} takes {} (max.message.bytes)",
                     record.topic, record.partition, record.offset, facts.max_message_bytes
                 ),
-                format!("raise max.message.bytes of topic {topic} above its source topic's, then restart"),
+                format!("raise max.message.bytes of topic {topic} above its source topic's"),
             ));
         }
         // Its source's partition where the topic has it, else its key decides.
