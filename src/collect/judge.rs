@@ -30,6 +30,8 @@ pub(super) const LISTED: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Open {
     pub facts: TopicFacts,
+    /// Whether its producer compresses.
+    pub compresses: bool,
     /// The registry's id of the schema; 0 for JSON.
     pub schema_id: u32,
 }
@@ -129,7 +131,7 @@ impl Judges {
         let json = self.collector.format == Format::Json;
         for row in std::mem::take(&mut judged.outcomes.rows) {
             let row = place(&row, json.then(|| &events[row.record as usize]));
-            match refusal(&judged, &row, headers, &open.facts, &self.collector.topic) {
+            match refusal(&judged, &row, headers, open, &self.collector.topic) {
                 Some(failure) => refused.push(Refused { index: row.index, problems: vec![failure.clone()], failure }),
                 None => judged.rows.push(row),
             }
@@ -269,10 +271,10 @@ fn place(row: &RowRef, sent: Option<&Range<usize>>) -> Row {
 }
 
 /// What can be known of an event that its topic will not take.
-fn refusal(judged: &Judged, row: &Row, headers: &[Header<'_>], facts: &TopicFacts, topic: &str) -> Option<Failure> {
+fn refusal(judged: &Judged, row: &Row, headers: &[Header<'_>], open: &Open, topic: &str) -> Option<Failure> {
     let size = record_size(judged.key(row), Some(judged.value(row)), headers);
-    let most = facts.max_message_bytes;
-    (size > most).then(|| {
+    open.facts.too_small(size, open.compresses).then(|| {
+        let most = open.facts.max_message_bytes;
         let why = format!("{size} bytes; topic {topic} takes at most {most} (max.message.bytes)");
         Failure::new(Stage::Encode, "record-too-large", why)
     })

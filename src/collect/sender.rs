@@ -281,7 +281,7 @@ impl Sender {
         } else {
             Producer::idempotent(&settings(&fitting), Reports::All)?
         };
-        Ok((Open { facts, schema_id }, producer))
+        Ok((Open { facts, compresses: producer.compresses(), schema_id }, producer))
     }
 
     fn facts(&self, producer: &Producer) -> Result<TopicFacts, Setback> {

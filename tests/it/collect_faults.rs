@@ -333,6 +333,29 @@ fn events_that_only_their_batch_is_too_large_for_are_taken() {
     assert_eq!(ids(&c.topic), ((0..6).collect(), 6));
 }
 
+/// Three million bytes each: one that compresses, and one that does not, into a topic that takes batches of 1 MiB.
+#[test]
+fn an_event_that_compressed_fits_its_topic_is_taken() {
+    let c = Collecting::start("limits = { body = \"8MiB\" }", "");
+    let answer = c.json(&of_size(1, 3_000_000));
+    assert_eq!((answer.status, &answer.body["accepted"]), (202, &json!(1)), "{answer:?}");
+    // Xorshift: lz4 finds nothing in it.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize])
+    };
+    let sku: String = (0..3_000_000).map(|_| noise()).collect();
+    let noisy = format!(r#"{{"id":2,"kind":"view","items":[{{"sku":"{sku}","count":1}}]}}"#);
+    let answer = c.json(&format!("[{},{noisy},{}]", of_size(3, 3_000_000), of_size(4, 10)));
+    assert_eq!(answer.problem(), (422, "invalid-events"));
+    assert_eq!((&answer.body["accepted"], &answer.body["refused"]), (&json!([0, 2]), &json!([1])));
+    assert_eq!(answer.body["errors"][0]["code"], "record-too-large", "{answer:?}");
+    assert_eq!(ids(&c.topic).0, BTreeSet::from([1, 3, 4]));
+}
+
 #[test]
 fn run_collects_beside_its_routes_and_the_command_line_names_what_is_wrong() {
     let topic = unique("collect_run");

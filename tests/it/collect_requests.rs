@@ -70,7 +70,8 @@ fn events_of_every_form_are_in_the_topic_as_they_were_sent() {
 
 #[test]
 fn bad_events_are_refused_with_each_problem_and_their_neighbours_are_taken() {
-    let c = Collecting::start("limits = { body = \"2MiB\" }", "");
+    let plain = "[kafka.producer]\n\"compression.type\" = \"none\"\n";
+    let c = Collecting::start("limits = { body = \"2MiB\" }", plain);
     let mixed = r#"[{"id":1,"kind":"view"},
         {"id":"2","kind":"looked","items":[{"sku":"a","count":1},{"sku":7}]},
         {"id":3,"kind":"purchase","quantity":0},
@@ -99,7 +100,7 @@ fn bad_events_are_refused_with_each_problem_and_their_neighbours_are_taken() {
     assert_eq!(lines.problem(), (422, "invalid-events"));
     assert_eq!((&lines.body["accepted"], &lines.body["refused"]), (&json!([0]), &json!([1, 2])));
 
-    // Larger than the topic takes: known before it is sent.
+    // Larger than the topic takes, and nothing compresses it: known before it is sent.
     let large = format!(r#"[{{"id":7,"kind":"view","unknown":"{}"}},{{"id":8,"kind":"view"}}]"#, "x".repeat(1_048_600));
     let answer = c.json(&large);
     assert_eq!((answer.problem(), &answer.body["accepted"]), ((422, "invalid-events"), &json!([1])));

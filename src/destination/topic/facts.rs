@@ -43,6 +43,12 @@ impl TopicFacts {
         });
         facts.collect()
     }
+
+    /// Whether a record of this size, in bytes, is known not to fit. The limit is the compressed batch's, whose size only
+    /// the broker tells.
+    pub fn too_small(&self, size: usize, compresses: bool) -> bool {
+        size > self.max_message_bytes && !compresses
+    }
 }
 
 /// The settings of a producer with batches that the smallest of these topics takes: a batch over its limit is refused as

@@ -202,16 +202,11 @@ impl Topics {
             return Some(Failure::new(Stage::Encode, "not-encodable", why));
         }
         let size = record_size(key, work.bytes_of(record, row.body), record.headers);
-        self.too_large(size, facts).then(|| {
+        facts.too_small(size, self.producer.compresses()).then(|| {
             let why =
                 format!("{size} bytes; topic {topic} takes at most {} (max.message.bytes)", facts.max_message_bytes);
             Failure::new(Stage::Encode, "record-too-large", why)
         })
-    }
-
-    /// Whether a record is known not to fit. The limit is the compressed batch's, whose size only the broker tells.
-    fn too_large(&self, size: usize, facts: &TopicFacts) -> bool {
-        size > facts.max_message_bytes && !self.producer.compresses()
     }
 
     fn letter(&mut self, tag: usize, record: &Record<'_>, case: Option<u16>, failure: &Failure) -> Result<(), Setback> {
@@ -257,7 +252,7 @@ impl Topics {
         headers.extend(letter.headers(&mut digits));
         let facts = self.facts.get(topic);
         let size = record_size(record.key, record.value, &headers);
-        if let Some(facts) = facts.filter(|f| self.too_large(size, f)) {
+        if let Some(facts) = facts.filter(|f| f.too_small(size, self.producer.compresses())) {
             // Whole or not at all: a shortened letter could not be replayed.
             return Err(Setback::stand(
                 Cause::Broker,
