@@ -139,8 +139,11 @@ impl Waiting {
 }
 
 impl Pending {
-    /// The request's number, and what is to be produced of it.
-    fn add(&mut self, order: Order) -> (u32, Arc<Records>) {
+    /// The request's number, and what is to be produced of it; `None` where its sender has had its answer: send again.
+    fn add(&mut self, order: Order) -> Option<(u32, Arc<Records>)> {
+        if order.reply.is_closed() {
+            return None;
+        }
         let records = Arc::new(Records { judged: order.judged, headers: order.headers });
         let waiting = Waiting {
             left: records.judged.rows.len(),
@@ -153,7 +156,7 @@ impl Pending {
         let request = self.next;
         self.next = self.next.wrapping_add(1);
         self.requests.insert(request, waiting);
-        (request, records)
+        Some((request, records))
     }
 
     /// A record's report. What was refused with others is sent again by itself.
@@ -355,7 +358,7 @@ impl Sender {
 
     /// Hands a request's records over.
     fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order) {
-        let (request, records) = pending.add(order);
+        let Some((request, records)) = pending.add(order) else { return };
         let count = records.judged.rows.len();
         if count == 0 {
             pending.answer(request);
@@ -372,7 +375,7 @@ impl Sender {
         let request = untag(tag).0;
         let Some(waiting) = pending.requests.get(&request) else { return Ok(()) };
         if waiting.reply.is_closed() {
-            // Its client has had its answer: send again.
+            // As in `Pending::add`.
             pending.requests.remove(&request);
             return Ok(());
         }
@@ -435,5 +438,31 @@ impl Sender {
             Ok(false) => self.waits(&missing(topic)),
             Err(fault) => self.waits(&fault.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::body::Budget, *};
+    use crate::route::Outcomes;
+
+    #[test]
+    fn what_was_answered_already_is_not_produced() {
+        let budget = Budget::new(1);
+        let order = || {
+            let mut held = budget.nothing();
+            budget.take(&mut held, 10).unwrap();
+            let (reply, answer) = oneshot::channel();
+            let (outcomes, rows, refused) = (Outcomes::default(), Vec::new(), Vec::new());
+            let judged = Judged { body: Vec::new(), outcomes, rows, refused, count: 0 };
+            (Order { judged, headers: Vec::new(), held, reply }, answer)
+        };
+        let mut pending = Pending::default();
+        let (waited_for, _answer) = order();
+        assert!(pending.add(waited_for).is_some());
+        let (given_up, answer) = order();
+        drop(answer);
+        assert!(pending.add(given_up).is_none());
+        assert_eq!((pending.requests.len(), budget.used().load(Ordering::Relaxed)), (1, 10));
     }
 }
