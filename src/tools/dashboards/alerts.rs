@@ -69,7 +69,8 @@ fn state_alerts() -> Vec<Alert> {
             summary: "Route {{ $labels.route }} is {{ $labels.state }}: it delivers nothing until somebody acts".into(),
             happened: "standing: something that waiting does not mend (a missing table, a refused password, a position that \
                        its topic no longer holds). tripped: so many records failed that the configuration is likelier wrong \
-                       than the data; the breaker stopped the route before they were committed as dead letters."
+                       than the data; the breaker stopped the route before they were committed. Under delivery = \"at-least-once\" \
+                       those read since the last commit are delivered by then all the same, and come again."
                 .into(),
             to_do: "Read last_setback of the route in /health, or the last error of the route in the log: it names what is \
                     wrong and what to do. Mend it and start the process again; records wait in their topic meanwhile, so \
