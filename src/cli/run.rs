@@ -32,7 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = super::whole(0..=86_400))]
     drain: u64,
     /// This process among those that share the routes' work: part of its transactional ids. Left out: the host's name and the
-    /// lowest number that no other process on the host has.
+    /// lowest number that no other process with the same temporary folder has. Containers have a folder each: those whose
+    /// hosts have one name would fence each other, so name them.
     #[arg(long, env = "POINTSMAN_INSTANCE", value_name = "NAME", value_parser = instance)]
     instance: Option<String>,
 }

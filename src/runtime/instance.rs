@@ -1,7 +1,8 @@
 //! This process's name among those that share the routes' work: part of its transactional ids.
 //!
 //! A restarted process must find its old name, so that it fences what it left behind at once; two processes on one host
-//! must not share one, or they fence each other. So the name is the host's and the lowest number nobody else holds.
+//! must not share one, or they fence each other. So the name is the host's and the lowest number nobody else
+//! with the same temporary folder holds.
 
 use std::{
     env, fs,

@@ -3,7 +3,7 @@
 use super::{Exit, collect};
 use crate::{
     collect::Collectors,
-    config::{Collector, Destination, Plan, Route},
+    config::{Collector, Delivery, Destination, Plan, Route},
     destination::table::migrations,
     failure::{Cause, Remedy, Setback},
     http, kafka, ops, registry,
@@ -145,8 +145,13 @@ pub(super) fn start(
     if options.migrate && !migrate(plan, routes, runtime, &telemetry, signals)? {
         return Ok(None);
     }
+    // Nothing else has a use for the name, nor for a folder that can be written.
+    let transacts = |route: &&Route| {
+        route.delivery == Delivery::ExactlyOnce && destinations(route).any(|d| matches!(d, Destination::Topic(_)))
+    };
     let instance = match &options.instance {
         Some(name) => Instance::named(name),
+        None if !routes.iter().any(transacts) => Instance::named(""),
         None => Instance::take(&plan.app).map_err(|e| {
             let message = format!("no lock file for this process's name: {e}");
             Setback::stand(Cause::Host, message, "give it a name: --instance NAME")

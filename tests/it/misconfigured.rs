@@ -130,6 +130,17 @@ fn a_folder_in_which_nothing_may_be_written_stands_too() {
 }
 
 #[test]
+fn a_route_to_a_table_needs_no_lock_file_for_its_name() {
+    let app = unique("no_lock");
+    create_topic(&format!("{app}_in"), 1, &[]);
+    let table = "[databases.shop]\nurl = \"sqlite://shop.db\"\nmigrations = \"m\"";
+    let project = project(&app, &bootstrap_servers(), table, TABLE)
+        .file("m/1_events.sql", "CREATE TABLE events (id INTEGER NOT NULL);")
+        .variable("TMPDIR", "/nowhere");
+    assert_says(&project.run(&["run", "--migrate", "--until-caught-up"]), 0, &["records in all"]);
+}
+
+#[test]
 fn a_postgres_that_is_not_there_is_named() {
     let down = closed_port();
     let table = format!("[databases.shop]\nurl = \"postgres://me:hunter2@{down}/x\"");
