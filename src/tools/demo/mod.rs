@@ -76,7 +76,7 @@ fn carry_out(options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
         Ok(rows) => say(&rows),
         Err(setback) => complain(&setback),
     }
-    say(&show::closing(&world.folder, started.pages.as_deref(), options.keep_running));
+    say(&show::closing(&world.folder, &world.plan, started.pages.as_deref(), options.keep_running));
     if let Some(leave) = leave {
         runtime.block_on(tokio::signal::ctrl_c()).map_err(|e| {
             Setback::stand(Cause::Host, format!("signals cannot be listened for: {e}"), "leave out --keep-running")
@@ -97,7 +97,7 @@ fn carry_out(options: &Options, runtime: &Runtime) -> Result<Exit, Setback> {
 fn follow(telemetry: &Telemetry, owed: &[Owed]) {
     let total = account::total(owed);
     let bar = ProgressBar::new(total);
-    let style = "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} accounted for, {rate}";
+    let style = "{elapsed_precise} {wide_bar:.cyan/blue} {human_pos} of {human_len} outcomes accounted for, {rate}";
     if let Some(style) = bar_style(style) {
         bar.set_style(style);
     }
@@ -112,7 +112,7 @@ fn follow(telemetry: &Telemetry, owed: &[Owed]) {
         }
         if plain && (settled == total || told.elapsed() >= Duration::from_secs(1)) {
             told = Instant::now();
-            let _ = writeln!(stderr(), "{settled} of {total} records accounted for");
+            let _ = writeln!(stderr(), "{settled} of {total} outcomes accounted for");
         }
         let stands = board.iter().any(|v| matches!(v.state(), State::Standing | State::Tripped));
         if settled == total || stands || moved.elapsed() > STALL {

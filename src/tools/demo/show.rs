@@ -72,18 +72,24 @@ fn place(dlq: &Dlq) -> String {
 pub fn verdict(differences: &[String], total: u64, took: Duration) -> String {
     if differences.is_empty() {
         let total = thousands(total);
+        // More than the records: those that one route passes on to another have an outcome in each.
         return format!(
-            "Every record is accounted for: {total} in {:.1} s, exactly as the generator expects.\n",
+            "Every record is accounted for: {total} outcomes in {:.1} s, exactly as the generator expects.\n",
             took.as_secs_f64()
         );
     }
     format!("NOT every record is accounted for:\n  {}\n", differences.join("\n  "))
 }
 
-pub fn closing(folder: &Path, pages: Option<&str>, stays: bool) -> String {
+pub fn closing(folder: &Path, plan: &Plan, pages: Option<&str>, stays: bool) -> String {
     let (folder, pages) = (folder.display(), pages.unwrap_or_default());
     let pages = if stays {
-        format!("Still running: open {pages}/ or {pages}/metrics. Ctrl-C ends it.")
+        let registry = plan.registry.as_ref().map_or("", |r| &r.url);
+        format!(
+            "Still running: open {pages}/ or {pages}/metrics. Ctrl-C ends it.
+The broker is at {}, the schema registry at {registry}.",
+            plan.kafka.bootstrap_servers
+        )
     } else {
         "Metrics and a status page were served meanwhile: `pointsman demo --keep-running` leaves them open.".to_owned()
     };
@@ -101,7 +107,33 @@ pub fn closing(folder: &Path, pages: Option<&str>, stays: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::thousands;
+    use super::{closing, thousands};
+    use crate::config::{Kafka, Plan, Registry};
+    use std::{collections::BTreeMap, path::Path, time::Duration};
+
+    #[test]
+    fn a_demo_that_stays_says_where_its_broker_and_registry_are() {
+        let plan = Plan {
+            app: "demo".into(),
+            kafka: Kafka { bootstrap_servers: "127.0.0.1:4711".into(), ..Kafka::default() },
+            registry: Some(Registry {
+                url: "http://127.0.0.1:4712".into(),
+                user: None,
+                password: None,
+                ca: None,
+                unknown_id_grace: Duration::ZERO,
+            }),
+            databases: BTreeMap::new(),
+            http: None,
+            topics: BTreeMap::new(),
+            routes: Vec::new(),
+            collectors: Vec::new(),
+        };
+        let told = closing(Path::new("/tmp/demo"), &plan, Some("http://127.0.0.1:4713"), true);
+        for address in ["127.0.0.1:4711", "http://127.0.0.1:4712", "http://127.0.0.1:4713/metrics"] {
+            assert!(told.contains(address), "{told}");
+        }
+    }
 
     #[test]
     fn digits_stand_in_groups_of_three() {
