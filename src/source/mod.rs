@@ -215,7 +215,7 @@ impl Source {
             Cause::Broker,
             format!("{partition}: the group's position is {next}, and the topic holds {low} to {high}"),
             "records are gone, or the topic was made anew: set on_position_lost = \"earliest\" to go on from its first \
-             record, or set the group's position",
+             record, or set the group's position, as docs/operating.md shows",
         ))
     }
 

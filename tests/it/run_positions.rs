@@ -1,8 +1,8 @@
 //! Where a route goes on: in a topic that has grown, and in one that was made anew.
 
 use crate::harness::{
-    Database, Project, Running, block_on, create_topic, delete_group, delete_records, delete_topic, grow_topic, head,
-    message, produce, read_topic, unique, wait_until,
+    Database, Project, Running, block_on, bootstrap_servers, create_topic, delete_group, delete_records, delete_topic,
+    grow_topic, head, kafka_tools, message, produce, read_topic, unique, wait_until,
 };
 use crate::kafka_records::{PATIENCE, settings};
 use pointsman::{kafka::Consumer, record::Partition};
@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::TcpListener,
+    process::Command,
     time::Duration,
 };
 
@@ -354,6 +355,38 @@ fn a_gap_up_to_the_end_is_passed_over_once() {
     both.send(0, 8..9);
     project.run(&["run", "--until-caught-up"]).ok();
     assert_eq!(both.delivered(), ids((0..3).chain(8..9)));
+}
+
+/// docs/operating.md tells how a position is set: in Kafka for a route to topics, in the database for one to tables.
+#[test]
+fn a_route_goes_on_from_the_position_that_was_set_as_the_document_says() {
+    let both = Both::new("set");
+    create_topic(&both.input, 1, &[]);
+    both.send(0, 0..3);
+    let project = both.project("");
+    project.run(&["run", "--until-caught-up"]).ok();
+    both.send(0, 3..8);
+    delete_records(&both.input, 0, 5);
+    let stood = project.run(&["run", "--until-caught-up"]);
+    assert_eq!(stood.code, Some(3), "{}", stood.stderr);
+    assert!(stood.stderr.contains("set the group's position, as docs/operating.md shows"), "{}", stood.stderr);
+
+    let document = include_str!("../../docs/operating.md");
+    let shown = |begin: &str, route: &str| {
+        let (_, rest) = document.split_once(begin).unwrap();
+        let text =
+            format!("{begin}{}", rest.split_once("```").unwrap().0).replace("localhost:9092", &bootstrap_servers());
+        let text = text.replace("shop.orders", &format!("{}.{route}", both.app)).replace("1200", "6");
+        text.replace("orders", &both.input)
+    };
+    kafka_tools(&project.folder);
+    let path = format!("{}:{}", project.folder.display(), std::env::var("PATH").unwrap());
+    let command = shown("kafka-consumer-groups.sh", "records");
+    let done = Command::new("sh").args(["-c", &command]).env("PATH", path).output().unwrap();
+    assert!(done.status.success(), "{command}: {done:?}");
+    both.database.execute(&shown("UPDATE pointsman_positions SET next_offset", "rows"));
+    project.run(&["run", "--until-caught-up"]).ok();
+    assert_eq!(both.delivered(), ids((0..3).chain(6..8)));
 }
 
 /// A route to tables has no offsets in Kafka, so nobody can begin at them: that is told.

@@ -67,6 +67,7 @@ pub fn kafka_tools(folder: &Path) {
         ("kafka-console-producer.sh", "org.apache.kafka.tools.ConsoleProducer"),
         ("kafka-console-consumer.sh", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
         ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+        ("kafka-consumer-groups.sh", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
     ] {
         let jars = FETCHED.join("kafka/*");
         let java = "java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.StatusLogger.level=OFF";
