@@ -7,8 +7,8 @@ use super::problem::Problem;
 use crate::{
     codec::{JsonOptions, JsonReader, elements},
     config::{
-        Branch, Collector, Delivery, Destination, Dlq, FieldSource, Format, KeyFormat, Lane, OnPositionLost,
-        OnTombstone, Otherwise, Retry, Route, Start, TopicDestination, UnknownFields,
+        Branch, Collector, Delivery, Destination, Dlq, Format, KeyFormat, Lane, OnPositionLost, OnTombstone, Otherwise,
+        Retry, Route, Start, TopicDestination, UnknownFields,
     },
     destination::topic::{TopicFacts, record_size},
     expr::View,
@@ -322,7 +322,6 @@ fn route(collector: &Collector) -> Route {
         format: Format::Avro,
         schema: schema.clone(),
         schema_text: String::new(),
-        fields: (0..view.fields.len()).map(FieldSource::View).collect(),
         record_key: collector.record_key.clone(),
         same_partition: false,
         drop_headers: Vec::new(),

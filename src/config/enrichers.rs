@@ -88,7 +88,7 @@ fn apply(section: &Section<'_>, name: &Name, fields: &mut Fields) -> Option<Enri
             }
         }
     }
-    whole.then_some(Enricher { name: name.text.clone(), sets })
+    whole.then_some(Enricher { sets })
 }
 
 type Seen = (Place, String);

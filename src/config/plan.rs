@@ -177,7 +177,6 @@ pub struct Rule {
 /// An enricher in one route: what it sets there. `drop` and `rename` have gone into the views.
 #[derive(Clone, Debug)]
 pub struct Enricher {
-    pub name: String,
     pub sets: Vec<Set>,
 }
 
@@ -218,8 +217,6 @@ pub struct TopicDestination {
     pub schema: Arc<Schema>,
     /// The same as it is registered.
     pub schema_text: String,
-    /// For each field of `schema` where it comes from.
-    pub fields: Vec<FieldSource>,
     /// Index in the view of each field of the new key; `None` keeps the original bytes.
     pub record_key: Option<Vec<usize>>,
     /// Keep the source's partition number, not the key's hash.
@@ -229,15 +226,6 @@ pub struct TopicDestination {
     /// Headers added: name and a string expression.
     pub set_headers: Vec<(String, Typed)>,
     pub on_tombstone: OnTombstone,
-}
-
-/// Where a field of a destination's schema comes from.
-#[derive(Clone, Debug)]
-pub enum FieldSource {
-    /// The view's field of this index; its type is the field's or resolves to it.
-    View(usize),
-    /// The field's default.
-    Default,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
-//! Topic destinations: their schema, where each of its fields comes from, key and headers.
+//! Topic destinations: their schema, that each of its fields comes from somewhere, key and headers.
 
 use super::{
     context::Context,
     enrichers::Fields,
     expressions, fit, keys,
     paths::{in_nanos, present, type_name},
-    plan::{FieldSource, Format, OnTombstone, TopicDestination},
+    plan::{Format, OnTombstone, TopicDestination},
     problem::{Place, Problem, nearest},
     schemas::Schemas,
     section::{Name, Section, unknown_name},
@@ -45,11 +45,11 @@ pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Inpu
         None => None,
     };
     let input = input?;
-    let (schema, fields) = match explicit {
+    let schema = match explicit {
         Some((schema, place)) => {
-            let sources = sources(cx, input.fields, &schema, place)?;
+            check_sources(cx, input.fields, &schema, place)?;
             check_resolution(cx, input.fields, &schema, place)?;
-            (schema, sources)
+            schema
         }
         None => derived(section, input)?,
     };
@@ -66,7 +66,6 @@ pub(super) fn read(section: &Section<'_>, schemas: &Schemas, input: Option<&Inpu
         format,
         schema_text: schema.to_json(),
         schema,
-        fields,
         record_key,
         same_partition: partition.unwrap_or(false),
         drop_headers,
@@ -94,10 +93,9 @@ fn on_tombstone(section: &Section<'_>) -> Option<OnTombstone> {
     None
 }
 
-/// Where each field of a schema that is written out comes from.
-fn sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> Option<Vec<FieldSource>> {
+/// Each field of a schema that is written out comes from a field of the record, or from its default.
+fn check_sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> Option<()> {
     let record = schema.record()?;
-    let mut found = Vec::new();
     let mut whole = true;
     for field in &record.fields {
         let view = &fields.view.fields;
@@ -105,22 +103,16 @@ fn sources(cx: &Context<'_>, fields: &Fields, schema: &Schema, place: Place) -> 
         let at = at.or_else(|| view.iter().position(|f| field.aliases.contains(&f.name)));
         let problem = match at {
             Some(at) => match fit::fits((&view[at].schema, view[at].node), (schema, field.node)) {
-                Ok(()) => {
-                    found.push(FieldSource::View(at));
-                    continue;
-                }
+                Ok(()) => continue,
                 Err(misfit) => type_mismatch(place, &record.name.0, &field.name, &misfit),
             },
-            None if field.default.is_some() => {
-                found.push(FieldSource::Default);
-                continue;
-            }
+            None if field.default.is_some() => continue,
             None => no_source(place, &record.name.0, &field.name, schema, field.node, fields),
         };
         cx.report(problem);
         whole = false;
     }
-    whole.then_some(found)
+    whole.then_some(())
 }
 
 /// What the route compiles at its start has to compile here.
@@ -199,14 +191,15 @@ fn no_source(
 }
 
 /// The validator's own schema where nothing has changed, otherwise a record of its name with the fields of now.
-fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec<FieldSource>)> {
-    let view = &input.fields.view.fields;
-    let sources = || (0..view.len()).map(FieldSource::View).collect();
+fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<Arc<Schema>> {
     let record = input.schema.record()?;
     if input.fields.view.is(input.schema) {
-        return Some((input.schema.clone(), sources()));
+        return Some(input.schema.clone());
     }
-    let fields: Vec<NewField<'_>> = view
+    let fields: Vec<NewField<'_>> = input
+        .fields
+        .view
+        .fields
         .iter()
         .map(|f| {
             let original = match f.place {
@@ -223,7 +216,7 @@ fn derived(section: &Section<'_>, input: &Input<'_>) -> Option<(Arc<Schema>, Vec
         })
         .collect();
     match Schema::record_of(&record.name.0, &fields) {
-        Ok(schema) => Some((Arc::new(schema), sources())),
+        Ok(schema) => Some(Arc::new(schema)),
         Err(reason) => {
             let message = format!("no schema can be derived for this topic: {reason}");
             section.cx.report(
