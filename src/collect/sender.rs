@@ -139,11 +139,8 @@ impl Waiting {
 }
 
 impl Pending {
-    /// The request's number, and what is to be produced of it; `None` where its sender has had its answer: send again.
-    fn add(&mut self, order: Order) -> Option<(u32, Arc<Records>)> {
-        if order.reply.is_closed() {
-            return None;
-        }
+    /// The request's number, and what is to be produced of it.
+    fn add(&mut self, order: Order) -> (u32, Arc<Records>) {
         let records = Arc::new(Records { judged: order.judged, headers: order.headers });
         let waiting = Waiting {
             left: records.judged.rows.len(),
@@ -156,7 +153,16 @@ impl Pending {
         let request = self.next;
         self.next = self.next.wrapping_add(1);
         self.requests.insert(request, waiting);
-        Some((request, records))
+        (request, records)
+    }
+
+    /// A request's records while its sender waits for an answer. Who has had one is to send them again, and what is left
+    /// of them is forgotten.
+    fn wanted(&mut self, request: u32) -> Option<&Arc<Records>> {
+        if self.requests.get(&request)?.reply.is_closed() {
+            self.requests.remove(&request);
+        }
+        self.requests.get(&request).map(|waiting| &waiting.records)
     }
 
     /// A record's report. What was refused with others is sent again by itself.
@@ -358,13 +364,17 @@ impl Sender {
 
     /// Hands a request's records over.
     fn send(&self, producer: &mut Producer, pending: &mut Pending, order: Order) {
-        let Some((request, records)) = pending.add(order) else { return };
+        let (request, records) = pending.add(order);
         let count = records.judged.rows.len();
         if count == 0 {
             pending.answer(request);
         }
         let headers = records.headers();
         for number in 0..count {
+            // It may have waited long, and so may each of its records, for room in a full queue.
+            if pending.wanted(request).is_none() {
+                return;
+            }
             self.hand_over(producer, pending, &records.judged, &headers, ((request as usize) << 32) | number);
         }
     }
@@ -372,14 +382,7 @@ impl Sender {
     /// Sends the next record of a refused batch with no other beside it: if it is refused now, it is at fault.
     fn singly(&self, producer: &mut Producer, pending: &mut Pending) -> Result<(), Fault> {
         let Some(tag) = pending.again.pop_front() else { return Ok(()) };
-        let request = untag(tag).0;
-        let Some(waiting) = pending.requests.get(&request) else { return Ok(()) };
-        if waiting.reply.is_closed() {
-            // As in `Pending::add`.
-            pending.requests.remove(&request);
-            return Ok(());
-        }
-        let records = waiting.records.clone();
+        let Some(records) = pending.wanted(untag(tag).0).cloned() else { return Ok(()) };
         producer.flush(STOP, |tag, result| pending.report(tag, result))?;
         pending.alone = Some(tag);
         self.hand_over(producer, pending, &records.judged, &records.headers(), tag);
@@ -458,11 +461,11 @@ mod tests {
             (Order { judged, headers: Vec::new(), held, reply }, answer)
         };
         let mut pending = Pending::default();
-        let (waited_for, _answer) = order();
-        assert!(pending.add(waited_for).is_some());
-        let (given_up, answer) = order();
+        let ((waited_for, _answer), (given_up, answer)) = (order(), order());
+        let (waited_for, given_up) = (pending.add(waited_for).0, pending.add(given_up).0);
+        assert!(pending.wanted(waited_for).is_some() && pending.wanted(given_up).is_some());
         drop(answer);
-        assert!(pending.add(given_up).is_none());
+        assert!(pending.wanted(waited_for).is_some() && pending.wanted(given_up).is_none());
         assert_eq!((pending.requests.len(), budget.used().load(Ordering::Relaxed)), (1, 10));
     }
 }
