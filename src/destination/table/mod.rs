@@ -144,68 +144,6 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The oldest dead letters of these partitions that are bound for this topic, or for any: at most `limit`, of some MiB.
-    /// Outside of a transaction: after a commit.
-    ///
-    /// # Errors
-    /// The environment's.
-    pub fn outbox_take(&mut self, partitions: &[Partition], dlq: Option<&str>, limit: usize) -> Result<Taken, Setback> {
-        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        outbox::take(&mut *link.session, &self.owner, partitions, dlq, limit).map_err(|r| r.setback(place))
-    }
-
-    /// How many dead letters of these partitions are bound for topics, by topic.
-    ///
-    /// # Errors
-    /// The environment's.
-    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<BTreeMap<String, usize>, Setback> {
-        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        outbox::count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
-    }
-
-    /// Those of these partitions whose dead letters are bound for a topic.
-    ///
-    /// # Errors
-    /// The environment's.
-    pub fn outbox_origins(&mut self, partitions: &[Partition]) -> Result<Vec<Partition>, Setback> {
-        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        outbox::origins(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
-    }
-
-    /// Before letters of these partitions are relayed: on Postgres whoever claims one waits from now on until
-    /// [`Tables::outbox_delete`]. SQLite's transaction would hold up every other worker, so it only looks whether they are ours.
-    ///
-    /// # Errors
-    /// The environment's, or [`Cause::Fenced`] where one has another owner.
-    pub fn outbox_hold(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
-        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        if link.session.dialect() == Dialect::Postgres {
-            self.transaction.open = true;
-            link.session.begin().map_err(|r| r.setback(place))?;
-        }
-        let held = self.lock(partitions);
-        if held.is_err() {
-            self.abort()?;
-        }
-        held
-    }
-
-    /// Deletes letters that their topic has acknowledged, and lets their partitions go where they are held.
-    ///
-    /// # Errors
-    /// The environment's.
-    pub fn outbox_delete(&mut self, ids: &[i64]) -> Result<(), Setback> {
-        let held = std::mem::take(&mut self.transaction.open);
-        if ids.is_empty() && !held {
-            return Ok(());
-        }
-        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
-        let session = &mut *link.session;
-        let begun = if held { Ok(()) } else { session.begin() };
-        let deleted = begun.and_then(|()| outbox::delete(session, ids)).and_then(|()| session.commit());
-        deleted.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)
-    }
-
     fn connect(&mut self) -> Result<(), Setback> {
         self.link = None;
         self.link = Some(Link::open(&self.bridge, &self.database, &self.route, &self.targets, &self.place)?);

@@ -3,8 +3,10 @@
 //! After a crash between relay and delete the same letter stands twice in its topic, with the same origin headers.
 
 use super::{
+    Tables,
     headers::{self, OwnedHeader},
     letters::text,
+    linked,
     live::{Dialect, LiveColumn, PgType, Stored},
     positions::{self, Owner},
     refusals::Refusal,
@@ -13,6 +15,8 @@ use super::{
 use crate::{
     codec::Cell,
     config::TableName,
+    destination::Destination,
+    failure::Setback,
     record::{Digits, Letter, Partition},
 };
 use std::collections::BTreeMap;
@@ -109,9 +113,73 @@ pub struct Taken {
     pub all: bool,
 }
 
+impl Tables {
+    /// The oldest dead letters of these partitions that are bound for this topic, or for any: at most `limit`, of some MiB.
+    /// Outside of a transaction: after a commit.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_take(&mut self, partitions: &[Partition], dlq: Option<&str>, limit: usize) -> Result<Taken, Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        take(&mut *link.session, &self.owner, partitions, dlq, limit).map_err(|r| r.setback(place))
+    }
+
+    /// How many dead letters of these partitions are bound for topics, by topic.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<BTreeMap<String, usize>, Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
+    }
+
+    /// Those of these partitions whose dead letters are bound for a topic.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_origins(&mut self, partitions: &[Partition]) -> Result<Vec<Partition>, Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        origins(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
+    }
+
+    /// Before letters of these partitions are relayed: on Postgres whoever claims one waits from now on until
+    /// [`Tables::outbox_delete`]. SQLite's transaction would hold up every other worker, so it only looks whether they are ours.
+    ///
+    /// # Errors
+    /// The environment's, or [`crate::failure::Cause::Fenced`] where one has another owner.
+    pub fn outbox_hold(&mut self, partitions: &[Partition]) -> Result<(), Setback> {
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        if link.session.dialect() == Dialect::Postgres {
+            self.transaction.open = true;
+            link.session.begin().map_err(|r| r.setback(place))?;
+        }
+        let held = self.lock(partitions);
+        if held.is_err() {
+            self.abort()?;
+        }
+        held
+    }
+
+    /// Deletes letters that their topic has acknowledged, and lets their partitions go where they are held.
+    ///
+    /// # Errors
+    /// The environment's.
+    pub fn outbox_delete(&mut self, ids: &[i64]) -> Result<(), Setback> {
+        let held = std::mem::take(&mut self.transaction.open);
+        if ids.is_empty() && !held {
+            return Ok(());
+        }
+        let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
+        let session = &mut *link.session;
+        let begun = if held { Ok(()) } else { session.begin() };
+        let deleted = begun.and_then(|()| delete(session, ids)).and_then(|()| session.commit());
+        deleted.map_err(|r| r.setback(place)).inspect_err(|_| self.link = None)
+    }
+}
+
 /// The group's oldest letters of these partitions, to one topic or to any, which their owner relays: at most `limit`, and
 /// about [`TAKEN`] bytes.
-pub(super) fn take(
+fn take(
     session: &mut dyn Session,
     owner: &Owner,
     partitions: &[Partition],
@@ -162,7 +230,7 @@ pub(super) fn take(
 }
 
 /// How many letters of these partitions the group has, by the topic they are bound for.
-pub(super) fn count(
+fn count(
     session: &mut dyn Session,
     owner: &Owner,
     partitions: &[Partition],
@@ -177,11 +245,7 @@ pub(super) fn count(
 }
 
 /// Those of these partitions whose letters the group has.
-pub(super) fn origins(
-    session: &mut dyn Session,
-    owner: &Owner,
-    partitions: &[Partition],
-) -> Result<Vec<Partition>, Refusal> {
+fn origins(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -> Result<Vec<Partition>, Refusal> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
@@ -206,7 +270,7 @@ fn of(owner: &Owner, partitions: &[Partition]) -> (String, Vec<Value>) {
     (sql, values)
 }
 
-pub(super) fn delete(session: &mut dyn Session, ids: &[i64]) -> Result<(), Refusal> {
+fn delete(session: &mut dyn Session, ids: &[i64]) -> Result<(), Refusal> {
     for chunk in ids.chunks(1000) {
         let marks: Vec<String> = (1..=chunk.len()).map(|i| format!("${i}")).collect();
         let values: Vec<Value> = chunk.iter().map(|id| Value::Int(*id)).collect();

@@ -4,20 +4,22 @@
 //! took a letter and its answer did not come in time, the same letter may stand twice in it, with the same origin headers;
 //! on SQLite also where its partition changes its worker in between. On Postgres whoever claims it waits meanwhile.
 
+mod send;
+
 use super::{Bound, Tables};
 use crate::{
     destination::{
         Destination, Start, Tally, Ticket, TopicInfos, Work,
-        topic::{gone, is_of_record, letter_refused},
+        topic::{gone, letter_refused},
     },
     failure::{Cause, Remedy, Setback},
-    kafka::{Code, Fault, Kind, Outgoing, Producer},
-    record::{Header, Partition, Positions},
+    kafka::{Fault, Kind, Producer},
+    record::{Partition, Positions},
     telemetry::RouteTelemetry,
 };
+use send::Heard;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,9 +38,6 @@ const PATIENT: u32 = 5;
 
 /// How long records flow before a trial: letters follow so long after their topic is back, at the latest.
 const REST: Duration = Duration::from_secs(10);
-
-/// How long the reports of letters that were purged may take; they need no broker.
-const PURGING: Duration = Duration::from_secs(1);
 
 /// What letters are sent with: a producer, and how many partitions each of their topics has.
 pub type Outfit = (Producer, HashMap<String, i32>);
@@ -81,22 +80,6 @@ impl Rest {
     /// How long the letter on trial may take.
     fn trial(&self) -> Duration {
         if self.failures.is_multiple_of(PATIENT) { DEADLINE } else { TRIAL }
-    }
-}
-
-/// What the topics said of a round's letters, by their places in it.
-#[derive(Default)]
-struct Heard {
-    taken: Vec<usize>,
-    refused: Vec<(usize, Fault)>,
-}
-
-impl Heard {
-    fn listen(&mut self) -> impl FnMut(usize, Result<(), Fault>) {
-        |tag, report| match report {
-            Ok(()) => self.taken.push(tag),
-            Err(fault) => self.refused.push((tag, fault)),
-        }
     }
 }
 
@@ -178,12 +161,7 @@ impl Relayed {
         let origins: BTreeSet<Partition> = letters.iter().map(|l| l.origin.clone()).collect();
         self.tables.outbox_hold(&Vec::from_iter(origins))?;
         let mut heard = Heard::default();
-        let sent = send_all(outfit, &letters, deadline, &mut heard);
-        if sent.is_err() {
-            // What stays in the producer would be sent beside the next relay's.
-            outfit.0.purge();
-            let _ = outfit.0.flush(PURGING, heard.listen());
-        }
+        let sent = send::all(outfit, &letters, deadline, &mut heard);
         let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
         self.tables.outbox_delete(&ids)?;
         if let Some(count) = waiting.get_mut(topic) {
@@ -241,64 +219,6 @@ fn waits(waiting: &BTreeMap<String, usize>, setback: Setback) -> Setback {
         Remedy::Retry => setback.help,
     };
     Setback { message, help, ..setback }
-}
-
-/// Whether a broker said no to a letter or to its neighbours. Of a batch with several at fault librdkafka tells the others
-/// apart; with one, all of the batch get its code.
-fn is_of_batch(fault: &Fault) -> bool {
-    is_of_record(fault) || fault.code == Code::InvalidDifferentRecord
-}
-
-/// Sends letters. What is refused in the end was refused alone: a refusal is told of a whole produce batch. Those that are not
-/// looked at within the deadline come again.
-fn send_all(outfit: &mut Outfit, letters: &[Bound], deadline: Duration, heard: &mut Heard) -> Result<(), Fault> {
-    send(outfit, letters, 0..letters.len(), deadline, heard)?;
-    let begun = Instant::now();
-    for (place, _) in std::mem::take(&mut heard.refused) {
-        if begun.elapsed() >= deadline {
-            break;
-        }
-        send(outfit, letters, place..place + 1, deadline, heard)?;
-    }
-    Ok(())
-}
-
-/// Sends some of these letters, and waits until each is acknowledged or refused.
-///
-/// # Errors
-/// No answer in time, or one that says nothing of the letters themselves.
-fn send(
-    outfit: &mut Outfit,
-    letters: &[Bound],
-    places: Range<usize>,
-    deadline: Duration,
-    heard: &mut Heard,
-) -> Result<(), Fault> {
-    let (producer, partitions) = outfit;
-    for (tag, letter) in letters.iter().enumerate().take(places.end).skip(places.start) {
-        let headers: Vec<Header<'_>> =
-            letter.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
-        // Its source's partition where the topic has it, else its key decides.
-        let fits = partitions.get(&letter.dlq).is_some_and(|n| letter.origin.id < *n);
-        let record = Outgoing {
-            topic: &letter.dlq,
-            partition: fits.then_some(letter.origin.id),
-            key: letter.key.as_deref(),
-            value: letter.value.as_deref(),
-            headers: &headers,
-            timestamp: letter.timestamp,
-            tag,
-        };
-        match producer.hand_over(&record, deadline, heard.listen()) {
-            Err(fault) if is_of_record(&fault) => heard.refused.push((tag, fault)),
-            taken => taken?,
-        }
-    }
-    producer.flush(deadline, heard.listen())?;
-    match heard.refused.iter().find(|(_, fault)| !is_of_batch(fault)) {
-        Some((_, fault)) => Err(fault.clone()),
-        None => Ok(()),
-    }
 }
 
 impl Destination for Relayed {
@@ -370,7 +290,7 @@ mod tests {
     use crate::{
         config::{Database, Dlq, Kafka, OnPositionLost},
         destination::table::RouteContext,
-        kafka::{MockCluster, Reports, Settings},
+        kafka::{Code, MockCluster, Reports, Settings},
         telemetry::Telemetry,
     };
 
