@@ -127,6 +127,7 @@ fn a_folder_in_which_nothing_may_be_written_stands_too() {
     let mut run = project.spawn(&["run"]);
     wait_until("it ends by itself", Duration::from_secs(60), || !run.runs());
     assert_says(&run.wait(), 3, &["cannot make ", "\"help\":", "`url` of the database in routes.toml"]);
+    assert_says(&project.run(&["plan", "--only", "tables"]), 1, &["data: it is no folder", "help: "]);
 }
 
 #[test]

@@ -4,6 +4,10 @@ use crate::{
     harness::{Message, Project, message, produce, read_topic},
     plan_all::{PAYMENT, Scene, TABLE, head, routes},
 };
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 #[test]
 fn a_migration_that_fails_in_the_middle_leaves_the_ones_before_it_and_is_done_once_mended() {
@@ -82,6 +86,49 @@ fn a_sqlite_file_is_made_by_apply_and_not_by_plan() {
     project.run(&["apply", "--only", "tables", "--yes"]).ok();
     project.run(&["plan", "--only", "tables", "--exit-code"]).ok();
     assert!(project.folder.join("data/books.db").exists());
+}
+
+/// `run` would stand on it, or wait for it.
+#[test]
+fn a_sqlite_file_that_this_user_may_not_write_is_a_finding() {
+    let routes = "version = 1\napp = \"a\"\nkafka = { bootstrap_servers = \"localhost:1\" }\n\
+                  [databases.books]\nurl = \"sqlite://data/new/books.db\"\nmigrations = \"migrations\"\n\
+                  [routes.stored]\ntopic = \"in\"\nformat = \"json\"\nschema = \"shop.Payment\"\ndlq = \"discard\"\n\
+                  destination = { database = \"books\", table = \"payments\", key_columns = [\"id\"] }\n";
+    let project = Project::new(routes).file("schemas/payment.avsc", PAYMENT).file("migrations/1_payments.sql", TABLE);
+    let set = |path: &str, mode: u32| {
+        fs::set_permissions(project.folder.join(path), Permissions::from_mode(mode)).unwrap();
+    };
+    // Whom nothing is forbidden looks as another user.
+    let root = fs::metadata(&project.folder).unwrap().uid() == 0;
+    let before = if root { "exec setpriv --reuid=65534 --regid=65534 --clear-groups" } else { "exec" };
+    let plan = || project.spawn_in_shell(before, &["plan", "--only", "tables"]).wait();
+    let finding = |what: &str| {
+        let planned = plan();
+        assert_eq!(planned.code, Some(1), "{what}: {planned:?}");
+        assert!(planned.stdout.contains(what), "{what} is missing in {}", planned.stdout);
+    };
+    fs::create_dir(project.folder.join("data")).unwrap();
+    set("data", 0o555);
+    finding("data: Permission denied");
+    set("data", 0o777);
+    plan().ok();
+
+    project.run(&["apply", "--only", "tables", "--yes"]).ok();
+    // SQLite's log may be among them.
+    let found = fs::read_dir(project.folder.join("data/new")).unwrap().map(|file| file.unwrap().file_name());
+    let files: Vec<String> = found.map(|name| format!("data/new/{}", name.to_str().unwrap())).collect();
+    assert!(files.contains(&"data/new/books.db".to_owned()), "{files:?}");
+    files.iter().for_each(|file| set(file, 0o666));
+    set("data/new", 0o555);
+    finding("data/new: Permission denied");
+    set("data/new", 0o777);
+    plan().ok();
+    for file in &files {
+        set(file, 0o444);
+        finding(&format!("{file}: Permission denied"));
+        set(file, 0o666);
+    }
 }
 
 #[test]

@@ -9,11 +9,11 @@ use super::{
     outbox, positions,
     refusals::{self, Refusal},
     session::Session,
-    sqlite::Sqlite,
+    sqlite::{self, Sqlite},
 };
 use crate::{
     config::{Database, TableDestination, TableName},
-    failure::Setback,
+    failure::{Cause, Remedy, Setback},
 };
 use tokio::runtime::Handle;
 
@@ -33,8 +33,8 @@ pub struct Survey {
     pub lacking: Vec<TableName>,
     /// Tables that do not take the routes' rows. Looked for where no migration is pending, which may mend it.
     pub unfit: Vec<Setback>,
-    /// Why nothing can be made, where that is known.
-    pub barred: Option<String>,
+    /// Why nothing can be made or written, where that is known.
+    pub barred: Option<Setback>,
 }
 
 /// Looks at a database; changes nothing.
@@ -42,6 +42,24 @@ pub struct Survey {
 /// # Errors
 /// As [`migrations::pending`].
 pub fn survey(handle: &Handle, database: &Database, needs: &Needs<'_>) -> Result<Survey, Setback> {
+    let is_written = !needs.destinations.is_empty() || database.migrations.is_some();
+    let barred = if is_written && database.is_sqlite() { barred_from_file(database)? } else { None };
+    match seen(handle, database, needs) {
+        // Who may not write to a file cannot always look into it.
+        Err(setback) if barred.is_some() && setback.remedy == Remedy::Retry => {
+            Ok(Survey { barred, ..Survey::default() })
+        }
+        seen => seen.map(|survey| Survey { barred: barred.or(survey.barred), ..survey }),
+    }
+}
+
+fn barred_from_file(database: &Database) -> Result<Option<Setback>, Setback> {
+    let barred = sqlite::barred(database).map_err(|r| r.setback(&refusals::place(Dialect::Sqlite, &database.name)))?;
+    let help = "let this user write to the file that `url` names, to those beside it and to their folder";
+    Ok(barred.map(|why| Setback::stand(Cause::Database, why, help)))
+}
+
+fn seen(handle: &Handle, database: &Database, needs: &Needs<'_>) -> Result<Survey, Setback> {
     let bridge = Bridge { handle: handle.clone() };
     let dialect = if database.is_sqlite() { Dialect::Sqlite } else { Dialect::Postgres };
     let place = refusals::place(dialect, &database.name);
@@ -93,7 +111,7 @@ fn look(
 }
 
 /// Whether this user may make the tables that are to be made: sqlx's own, and ours.
-fn barred(session: &mut dyn Session, survey: &Survey) -> Result<Option<String>, Refusal> {
+fn barred(session: &mut dyn Session, survey: &Survey) -> Result<Option<Setback>, Refusal> {
     if session.dialect() == Dialect::Sqlite || (survey.lacking.is_empty() && survey.pending.is_empty()) {
         return Ok(None);
     }
@@ -105,11 +123,12 @@ fn barred(session: &mut dyn Session, survey: &Survey) -> Result<Option<String>, 
         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
     let row = session.fetch(asked, &[])?.into_iter().next().unwrap_or_default();
     let [user, schema, may] = &row[..] else { return Ok(None) };
-    Ok(match (schema.text(), may.int()) {
-        (_, 1) => None,
-        ("", _) => Some(format!("user {} has no schema to make tables in", user.text())),
-        (schema, _) => Some(format!("user {} may not make tables in schema {schema}", user.text())),
-    })
+    let why = match (schema.text(), may.int()) {
+        (_, 1) => return Ok(None),
+        ("", _) => format!("user {} has no schema to make tables in", user.text()),
+        (schema, _) => format!("user {} may not make tables in schema {schema}", user.text()),
+    };
+    Ok(Some(Setback::stand(Cause::Database, why, "grant it, or apply as another user")))
 }
 
 /// Makes a table that is Pointsman's own, or one of dead letters, where it is missing.

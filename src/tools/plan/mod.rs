@@ -140,7 +140,10 @@ pub const FINDINGS: &[(&str, &str)] = &[
     ("read-only", "something would have to be registered, and the registry's mode forbids it"),
     ("migrations", "an applied migration has changed or is gone, or the folder cannot be read"),
     ("table-unfit", "a table is missing or does not take the rows that a route writes, and no migration is pending"),
-    ("no-permission", "the database's user may not make the tables that are to be made"),
+    (
+        "no-permission",
+        "the database's user may not make the tables that are to be made, or this user may not write to a SQLite file",
+    ),
     ("more-partitions", "note: the topic has more partitions than routes.toml says; Kafka takes none away"),
     (
         "replication-differs",

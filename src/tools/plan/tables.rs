@@ -54,7 +54,7 @@ fn take(item: &mut Item, database: &Database, survey: Survey) {
     for setback in survey.unfit {
         item.problems.push(Finding::new("table-unfit", setback.message, setback.help));
     }
-    if let Some(why) = survey.barred {
-        item.problems.push(Finding::new("no-permission", why, "grant it, or apply as another user"));
+    if let Some(setback) = survey.barred {
+        item.problems.push(Finding::new("no-permission", setback.message, setback.help));
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite: prepared statements of many rows, one transaction at a time.
 
 mod inspect;
+mod rights;
 mod text;
 mod values;
 mod writer;
@@ -18,6 +19,7 @@ use crate::{
     config::{Database, TableName},
     route::TableTarget,
 };
+pub(super) use rights::barred;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
