@@ -207,5 +207,11 @@ fn the_grants_of_the_document_are_enough() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stdout.contains(&format!("user {user} may not UPDATE, DELETE in table `orders`")), "{refused:?}");
     assert!(refused.stdout.contains(&format!("GRANT UPDATE, DELETE ON \"orders\" TO \"{user}\";")), "{refused:?}");
+    scene.database.execute(&format!("REVOKE INSERT ON dead_letters, pointsman_outbox FROM {user}"));
+    let refused = limited.run(&["plan"]);
+    for table in ["dead_letters", "pointsman_outbox"] {
+        let words = format!("user {user} may not INSERT in table `{table}`");
+        assert!(refused.stdout.contains(&words), "{refused:?}");
+    }
     scene.database.execute(&format!("DROP OWNED BY {user}; DROP ROLE {user}"));
 }

@@ -396,6 +396,24 @@ fn a_table_that_the_user_may_not_see_or_write_is_not_a_missing_one() {
     assert!(unseen.contains("grant the rights"), "{unseen}");
 }
 
+#[test]
+fn the_rights_that_letters_need_are_asked_for_before_the_first_one() {
+    let db = Db::postgres("letter_rights");
+    db.execute("CREATE TABLE orders (id BIGINT PRIMARY KEY, total NUMERIC, at TIMESTAMPTZ)");
+    db.open(&targets([orders()]));
+    let rows = "GRANT ALL ON orders, pointsman_positions TO whom;";
+    let some = "GRANT SELECT, INSERT ON pointsman_outbox TO whom; GRANT INSERT ON letters TO whom";
+    let told = open_as(&db, &format!("{rows} {some}"), orders());
+    assert!(told.contains("may not DELETE in table `pointsman_outbox`"), "{told}");
+    let told = open_as(
+        &db,
+        &format!("{rows} GRANT ALL ON pointsman_outbox TO whom; GRANT SELECT ON letters TO whom"),
+        orders(),
+    );
+    assert!(told.contains("user whom may not INSERT in table `letters`"), "{told}");
+    assert!(told.contains("GRANT INSERT ON \"letters\" TO \"whom\";"), "{told}");
+}
+
 /// SQLite tells names of other letters' case from none; ANY takes every value as it is where the table is STRICT.
 #[test]
 fn names_of_another_case_and_any_type_are_good_in_sqlite() {

@@ -8,7 +8,7 @@ use super::{
     statements::{insert_tail, quote, quote_table},
 };
 use crate::{
-    config::{Database, OnConflict, OnTombstone, TableDestination},
+    config::{Database, OnConflict, OnTombstone, TableDestination, TableName},
     failure::{Cause, Setback},
 };
 
@@ -44,7 +44,7 @@ pub(super) fn check(
         }
     }
     filled(dialect, database, destination, live)?;
-    permitted(database, destination, live)?;
+    served(database, destination, live)?;
     comparable(dialect, destination)?;
     key_index(dialect, database, destination, live)
 }
@@ -73,8 +73,7 @@ fn filled(
 }
 
 /// Whether the user has the rights that the statements of a destination need.
-fn permitted(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
-    let Some(rights) = &live.rights else { return Ok(()) };
+fn served(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
     let tail = insert_tail(Dialect::Postgres, destination);
     let deletes = destination.on_tombstone == OnTombstone::Delete;
     let needs = [
@@ -83,13 +82,20 @@ fn permitted(database: &Database, destination: &TableDestination, live: &LiveTab
         ("UPDATE", tail.contains("DO UPDATE")),
         ("DELETE", deletes),
     ];
-    let lacking = needs.iter().filter(|(right, needed)| *needed && !rights.has.iter().any(|r| r == right));
-    let lacking = lacking.map(|(right, _)| *right).collect::<Vec<_>>().join(", ");
+    let needs: Vec<&str> = needs.iter().filter(|(_, needed)| *needed).map(|(right, _)| *right).collect();
+    permitted(&place(database), &destination.table, live, &needs)
+}
+
+/// Whether the user has these rights in a table of a database, which is at `at`.
+pub(super) fn permitted(at: &str, table: &TableName, live: &LiveTable, needs: &[&str]) -> Result<(), Setback> {
+    let Some(rights) = &live.rights else { return Ok(()) };
+    let lacking = needs.iter().copied().filter(|right| !rights.has.iter().any(|r| r == right));
+    let lacking = lacking.collect::<Vec<_>>().join(", ");
     if lacking.is_empty() {
         return Ok(());
     }
-    let (table, user) = (&destination.table, &rights.user);
-    let message = format!("user {user} may not {lacking} in table `{table}` in {}", place(database));
+    let user = &rights.user;
+    let message = format!("user {user} may not {lacking} in table `{table}` in {at}");
     let help = format!("grant it:\nGRANT {lacking} ON {} TO {};", quote_table(table), quote(user));
     // As where Postgres itself says no: a grant needs no restart.
     Err(Setback { help, ..Setback::retry(Cause::Database, message) })

@@ -40,6 +40,9 @@ const COLUMNS: [(&str, Shape); 17] = [
     ("headers", Shape::Json),
 ];
 
+/// The rights that letters need in their table.
+pub(super) const RIGHTS: [&str; 1] = ["INSERT"];
+
 /// The years 0 to 9999, in milliseconds, which every database keeps: a producer may write anything as a record's timestamp.
 const TIMES: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
 
@@ -85,6 +88,7 @@ fn table(session: &mut dyn Session, name: &TableName, at: &str) -> Result<Append
             inspect(session)?.unwrap_or_default()
         }
     };
+    super::check::permitted(at, name, &live, &RIGHTS)?;
     columns(session.dialect(), name, at, &live)
 }
 

@@ -42,7 +42,7 @@ impl Link {
     ) -> Result<Link, Setback> {
         let mut connected = connect(bridge, database, &route.group).map_err(|r| r.setback(place))?;
         let session = &mut *connected;
-        make_own(session).map_err(|r| r.setback(place))?;
+        make_own(session, place)?;
         let dialect = session.dialect();
         let mut found: Vec<(u16, &TableTarget, LiveTable)> = Vec::new();
         let mut rejecting = HashSet::new();
@@ -81,12 +81,16 @@ pub(super) fn connect(bridge: &Bridge, database: &Database, group: &str) -> Resu
 }
 
 /// Makes Pointsman's own tables where they are missing; a user without the right to make tables finds them made.
-fn make_own(session: &mut dyn Session) -> Result<(), Refusal> {
-    let lacking = own::lacking(session, &[])?;
+fn make_own(session: &mut dyn Session, place: &str) -> Result<(), Setback> {
+    let own::Wrong { lacking, forbidden } = own::look_at(session, &[], place).map_err(|r| r.setback(place))?;
+    if let Some(setback) = forbidden.into_iter().next() {
+        return Err(setback);
+    }
     if lacking.is_empty() {
         return Ok(());
     }
-    under_lock(session, &lacking.into_iter().map(|(_, create)| create).collect::<Vec<_>>())
+    let creates: Vec<String> = lacking.into_iter().map(|(_, create)| create).collect();
+    under_lock(session, &creates).map_err(|r| r.setback(place))
 }
 
 /// Runs statements that make tables, one process at a time.

@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 
 const TABLE: &str = "pointsman_outbox";
 
+/// The rights that letters on their way need in their table.
+pub(super) const RIGHTS: [&str; 3] = ["SELECT", "INSERT", "DELETE"];
+
 /// Bytes of letters that are taken at a time; the one that goes beyond is among them.
 const TAKEN: i64 = 8 << 20;
 

@@ -70,7 +70,7 @@ fn seen(handle: &Handle, database: &Database, needs: &Needs<'_>) -> Result<Surve
     };
     let Some(mut session) = session else {
         if !needs.destinations.is_empty() {
-            survey.lacking = tables(dialect, &needs.letters).into_iter().map(|(name, _)| name).collect();
+            survey.lacking = tables(dialect, &needs.letters).into_iter().map(|own| own.name).collect();
         }
         if survey.pending.is_empty() {
             let missing = needs.destinations.iter().map(|d| check::check(dialect, database, d, None));
@@ -90,14 +90,16 @@ fn look(
     place: &str,
 ) -> Result<(), Setback> {
     let dialect = session.dialect();
+    let mut own = Wrong::default();
     if !needs.destinations.is_empty() {
-        let lacking = lacking(session, &needs.letters).map_err(|r| r.setback(place))?;
-        survey.lacking = lacking.into_iter().map(|(name, _)| name).collect();
+        own = look_at(session, &needs.letters, place).map_err(|r| r.setback(place))?;
+        survey.lacking = own.lacking.into_iter().map(|(name, _)| name).collect();
     }
     survey.barred = barred(session, survey).map_err(|r| r.setback(place))?;
     if !survey.pending.is_empty() {
         return Ok(());
     }
+    survey.unfit = own.forbidden;
     for destination in &needs.destinations {
         let live = session.expect(&destination.table).map_err(|r| r.setback(place))?;
         survey.unfit.extend(check::check(dialect, database, destination, live.as_ref()).err());
@@ -139,27 +141,53 @@ pub fn make(handle: &Handle, database: &Database, table: &TableName) -> Result<(
     let bridge = Bridge { handle: handle.clone() };
     let dialect = if database.is_sqlite() { Dialect::Sqlite } else { Dialect::Postgres };
     let made = connect(&bridge, database, "apply").and_then(|mut session| {
-        let creates = tables(dialect, &[table]).into_iter().filter(|(name, _)| name == table).map(|(_, sql)| sql);
+        let creates = tables(dialect, &[table]).into_iter().filter(|own| own.name == *table).map(|own| own.create);
         under_lock(&mut *session, &creates.take(1).collect::<Vec<_>>())
     });
     made.map_err(|r| r.setback(&refusals::place(dialect, &database.name)))
 }
 
-/// Pointsman's own tables and these of letters, each with the SQL that makes it.
-fn tables(dialect: Dialect, letters: &[&TableName]) -> Vec<(TableName, String)> {
+/// A table of Pointsman's own, or one of letters.
+struct Own {
+    name: TableName,
+    /// The SQL that makes it.
+    create: String,
+    /// The rights that it is used with.
+    rights: &'static [&'static str],
+}
+
+/// Pointsman's own tables and these of letters.
+fn tables(dialect: Dialect, letters: &[&TableName]) -> Vec<Own> {
     let positions = TableName { schema: None, table: "pointsman_positions".to_owned() };
-    let own = [(positions, positions::create(dialect)), (outbox::name(), outbox::create(dialect))];
-    let letters = letters.iter().map(|name| ((*name).clone(), letters::create(dialect, name)));
+    let own = [
+        Own { name: positions, create: positions::create(dialect), rights: &positions::RIGHTS },
+        Own { name: outbox::name(), create: outbox::create(dialect), rights: &outbox::RIGHTS },
+    ];
+    let letters = letters.iter().map(|name| Own {
+        name: (*name).clone(),
+        create: letters::create(dialect, name),
+        rights: &letters::RIGHTS,
+    });
     own.into_iter().chain(letters).collect()
 }
 
-/// Those of them that the database does not have.
-pub(super) fn lacking(session: &mut dyn Session, letters: &[&TableName]) -> Result<Vec<(TableName, String)>, Refusal> {
-    let mut lacking = Vec::new();
-    for (name, create) in tables(session.dialect(), letters) {
-        if session.inspect(&name)?.is_none() {
-            lacking.push((name, create));
+/// What is wrong with such tables.
+#[derive(Default)]
+pub(super) struct Wrong {
+    /// Those that the database does not have, with the SQL that makes them.
+    pub lacking: Vec<(TableName, String)>,
+    /// What the user may not do with one that is there.
+    pub forbidden: Vec<Setback>,
+}
+
+/// Looks at Pointsman's own tables and these of letters, in a database which is at `at`.
+pub(super) fn look_at(session: &mut dyn Session, letters: &[&TableName], at: &str) -> Result<Wrong, Refusal> {
+    let mut wrong = Wrong::default();
+    for Own { name, create, rights } in tables(session.dialect(), letters) {
+        match session.inspect(&name)? {
+            Some(live) => wrong.forbidden.extend(check::permitted(at, &name, &live, rights).err()),
+            None => wrong.lacking.push((name, create)),
         }
     }
-    Ok(lacking)
+    Ok(wrong)
 }

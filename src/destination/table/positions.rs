@@ -12,6 +12,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The rights that positions need in their table.
+pub(super) const RIGHTS: [&str; 3] = ["SELECT", "INSERT", "UPDATE"];
+
 /// Partitions of one statement at most: far from every limit on its values.
 const CHUNK: usize = 500;
 
