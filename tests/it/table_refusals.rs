@@ -444,3 +444,28 @@ fn a_column_that_was_made_longer_under_a_running_route_takes_the_longer_text() {
     assert_eq!(deliver(&mut tables).unwrap().total().delivered, 1);
     assert_eq!(db.texts("SELECT name FROM items"), ["longer"]);
 }
+
+#[test]
+fn a_label_that_an_enum_has_not_is_a_letter_with_its_column() {
+    let db = Db::postgres("label");
+    db.execute(
+        "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE days (id BIGINT PRIMARY KEY, \"its mood\" mood)",
+    );
+    let columns = [("id", "\"long\""), ("its mood", "\"string\"")];
+    let (mut tables, targets) = open(&db, [destination("days", &["id"], &columns)]);
+    let day = |id: i64, mood: &str| [V::Int(id), text(mood)];
+    let mut batch = Batch::default();
+    batch.record().row(0, &day(1, "good"));
+    batch.record().row(0, &day(2, "so so"));
+    batch.record().row(0, &day(3, "bad"));
+    batch.deliver(&mut tables, &targets).unwrap();
+    // A row that stands: from now on rounds are staged.
+    batch.at(3).row(0, &day(1, "bad")).deliver(&mut tables, &targets).unwrap();
+    batch.at(4).row(0, &day(5, "good"));
+    batch.at(5).row(0, &day(6, "none"));
+    batch.deliver(&mut tables, &targets).unwrap();
+    assert_eq!(letters(&db), ["1 value-refused its mood", "5 value-refused its mood"]);
+    let messages = db.texts("SELECT message FROM letters ORDER BY \"offset\"");
+    assert!(messages[0].contains("enum mood: \"so so\""), "{messages:?}");
+    assert_eq!(db.texts("SELECT id || ' ' || \"its mood\" FROM days ORDER BY id"), ["1 bad", "3 bad", "5 good"]);
+}

@@ -142,7 +142,7 @@ impl From<sqlx::Error> for Refusal {
             class: if fatal { Class::Environment } else { of_postgres(pg.code()) },
             code: pg.code().to_owned(),
             message,
-            column: pg.column().unwrap_or_default().to_owned(),
+            column: pg.column().or_else(|| copied_column(pg.r#where()?)).unwrap_or_default().to_owned(),
             constraint: pg.constraint().unwrap_or_default().to_owned(),
         }
     }
@@ -188,6 +188,12 @@ pub(super) fn of_sqlite(code: i32) -> Class {
             _ => Class::Other,
         },
     }
+}
+
+/// The column whose value a binary COPY could not read, out of `COPY t, line 1, column a`: the error itself names a type.
+fn copied_column(context: &str) -> Option<&str> {
+    let copy = context.lines().find(|line| line.starts_with("COPY "))?;
+    copy.split_once(", column ").map(|(_, column)| column)
 }
 
 /// Constraint, in small letters as names of any case are one, and column out of `UNIQUE constraint failed: t.a, t.b`.

@@ -216,8 +216,8 @@ impl Session for Postgres {
             self.unaltered()?;
         }
         let loads = encoded?;
-        for (sql, bytes) in loads {
-            self.copy(&sql, &bytes)?;
+        for (target, (sql, bytes)) in loads {
+            self.copy(&sql, &bytes).map_err(|refusal| self.stages.named(target, refusal))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::{
     super::{
         live::{Dialect, LiveColumn, LiveTable, PgType, Stored},
         pending::deletes,
+        refusals::Refusal,
         round::{Part, Round},
         session::{Sending, Trouble},
         statements::{columns, insert_head, insert_tail, list, newer_than, position, quote, quote_table},
@@ -49,6 +50,8 @@ pub(super) enum Step {
 
 struct Stage {
     types: Vec<PgType>,
+    /// What the columns are called in the table; in the stage they are `c0`, `c1` and so on.
+    names: Vec<String>,
     keyed: bool,
     /// COPY does what INSERT does where no row stands in the way.
     copied: bool,
@@ -88,9 +91,19 @@ impl Stages {
         keyed
     }
 
-    /// The bytes of a round: those to be staged are given, those to be copied directly kept for `put`.
+    /// A refusal of what was to be staged for a target, with the name that its column has in the target's table.
+    pub fn named(&self, target: u16, refusal: Refusal) -> Refusal {
+        let at = refusal.column.strip_prefix('c').and_then(|i| i.parse::<usize>().ok());
+        let name = at.and_then(|i| self.stages.get(&target)?.names.get(i));
+        match name {
+            Some(name) => Refusal { column: name.clone(), ..refusal },
+            None => refusal,
+        }
+    }
+
+    /// The bytes of a round: those to be staged are given by target, those to be copied directly kept for `put`.
     /// Units with values that Postgres cannot store are found here, all of them at once.
-    pub fn encode(&mut self, round: &Round<'_>, sending: Sending) -> Result<Vec<Load>, Trouble> {
+    pub fn encode(&mut self, round: &Round<'_>, sending: Sending) -> Result<Vec<(u16, Load)>, Trouble> {
         self.direct.clear();
         let mut staged = Vec::new();
         let mut direct = BTreeMap::new();
@@ -111,7 +124,7 @@ impl Stages {
             let bytes = stage.encode(round, part, is_staged, &mut bad);
             self.keyed_unstaged |= !is_staged && stage.keyed;
             if is_staged {
-                staged.push((stage.copy.clone(), bytes));
+                staged.push((part.target, (stage.copy.clone(), bytes)));
             } else {
                 direct.insert(part.target, (stage.copy_direct.clone(), bytes));
             }
@@ -150,6 +163,7 @@ impl Stage {
         let definitions = numbered(&|i| format!("c{i} {}", types[i].staged()));
         let table = quote_table(&destination.table);
         Stage {
+            names: columns(destination).map(str::to_owned).collect(),
             keyed: !destination.key_columns.is_empty(),
             copied: live.copied,
             create: format!(
