@@ -97,8 +97,8 @@ pub(super) struct WorkerView {
     /// Timestamp (milliseconds since the epoch) of the oldest record that was read and is not committed.
     pub(super) oldest: Option<i64>,
     pub(super) buffered_bytes: u64,
-    /// Dead letters that are committed and not yet relayed.
-    pub(super) outbox: u64,
+    /// Dead letters that are committed and not yet relayed, by the partition that their records came from.
+    pub(super) outbox: BTreeMap<(Arc<str>, i32), u64>,
 }
 
 /// A route as it stands.
@@ -163,7 +163,7 @@ impl RouteView {
 
     /// Dead letters that are committed and not yet relayed.
     pub fn outbox(&self) -> u64 {
-        self.workers.values().map(|w| w.outbox).sum()
+        self.workers.values().flat_map(|w| w.outbox.values()).sum()
     }
 
     /// Seconds since the timestamp of the oldest record that was read and is not committed; 0 where there is none.

@@ -226,13 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_wait_are_counted_over_all_workers() {
+    fn letters_that_wait_are_counted_over_all_workers_while_they_hold_their_partitions() {
         let telemetry = Telemetry::new();
         let route = telemetry.route("r", &[""]);
         let _workers = [route.worker(0), route.worker(1)];
-        route.outbox(0, 1200);
-        route.outbox(1, 0);
+        let of = |partition: i32, records: u64| ((Arc::from("t"), partition), records);
+        route.outbox(0, [of(0, 1000), of(1, 150)].into());
+        route.outbox(1, [of(2, 50)].into());
         page_of(&[r#"pointsman_outbox_records{route="r"} 1200"#], &telemetry.render());
+        route.released(&[of(0, 0).0]);
+        page_of(&[r#"pointsman_outbox_records{route="r"} 200"#], &telemetry.render());
     }
 
     #[test]

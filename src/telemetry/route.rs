@@ -227,7 +227,9 @@ impl RouteTelemetry {
 
     /// Partitions are given up, and nothing more will be told of them.
     pub fn released(&self, partitions: &[(Arc<str>, i32)]) {
-        lock(&self.view).lag.retain(|p, _| !partitions.contains(p));
+        let mut view = lock(&self.view);
+        view.lag.retain(|p, _| !partitions.contains(p));
+        view.workers.values_mut().for_each(|w| w.outbox.retain(|p, _| !partitions.contains(p)));
     }
 
     /// Records between the committed position and the partition's end.
@@ -248,10 +250,10 @@ impl RouteTelemetry {
         self.unknown_fields.increment(fields);
     }
 
-    /// Dead letters of this worker's partitions that are committed and wait to be relayed.
-    pub fn outbox(&self, worker: usize, records: u64) {
+    /// Dead letters of this worker's partitions that are committed and wait to be relayed, all of them.
+    pub fn outbox(&self, worker: usize, letters: BTreeMap<(Arc<str>, i32), u64>) {
         if let Some(worker) = lock(&self.view).workers.get_mut(&worker) {
-            worker.outbox = records;
+            worker.outbox = letters;
         }
     }
 

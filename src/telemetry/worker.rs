@@ -9,6 +9,7 @@ use crate::failure::{Cause, Remedy, Setback};
 use jiff::Timestamp;
 use metrics::Label;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,7 +42,7 @@ impl WorkerTelemetry {
     pub(super) fn new(route: Arc<RouteTelemetry>, number: usize) -> Self {
         let worker = WorkerTelemetry { route, number, pending: None, waiting: None };
         let (state, since) = (State::Starting, Timestamp::now());
-        let view = WorkerView { state, since, oldest: None, buffered_bytes: 0, outbox: 0 };
+        let view = WorkerView { state, since, oldest: None, buffered_bytes: 0, outbox: BTreeMap::new() };
         lock(&worker.route.view).workers.insert(number, view);
         worker
     }

@@ -41,7 +41,7 @@ fn send(app: &str, ids: std::ops::Range<i32>) {
 }
 
 /// The lines of a page of metrics that begin so.
-fn metrics(listen: &str, name: &str) -> Vec<String> {
+pub fn metrics(listen: &str, name: &str) -> Vec<String> {
     let page = block_on(async { reqwest::get(format!("http://{listen}/metrics")).await.ok()?.text().await.ok() });
     page.unwrap_or_default().lines().filter(|l| l.starts_with(name)).map(str::to_owned).collect()
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     harness::{
-        Database, Message, Project, alter_topic, create_topic, delete_topic, head, message, produce, read_topic,
-        unique, wait_until,
+        Database, Message, Project, alter_topic, create_topic, delete_topic, free_port, head, message, produce,
+        read_topic, unique, wait_until,
     },
     kafka_records::settings,
+    run_leaves::metrics,
     table_support::{Batch, Db, claim, route, t, targets, topics},
 };
 use pointsman::{
@@ -73,8 +74,12 @@ fn to_topic(app: &str, database: &Database, settings: &[(&str, &str)]) -> Projec
 }
 
 fn to_table(app: &str, database: &Database, dlq: &str) -> Project {
+    to_table_beside(app, database, dlq, "")
+}
+
+fn to_table_beside(app: &str, database: &Database, dlq: &str, more: &str) -> Project {
     Project::new(&format!(
-        "{}[kafka.producer]\n\"compression.type\" = \"none\"\n\
+        "{}{more}[kafka.producer]\n\"compression.type\" = \"none\"\n\
          \"topic.metadata.refresh.interval.ms\" = \"500\"\n[databases.shop]\nurl = \"{}\"\n\
          [routes.r]\ntopic = \"{app}_in\"\nformat = \"json\"\nschema = \"outbox.Event\"\ndlq = {dlq}\n\
          destination = {{ database = \"shop\", table = \"events\", key_columns = [\"id\"] }}\n",
@@ -213,6 +218,35 @@ fn a_topic_that_takes_no_letters_does_not_hold_up_those_to_another() {
     create_topic(&old, 1, &[]);
     wait_until("the old one is relayed", PATIENCE, || database.count("pointsman_outbox") == 0);
     assert_eq!((read_topic(&old).len(), read_topic(&new).len()), (1, 3), "{}", run.stderr());
+}
+
+/// Two letters that their topic refuses, so that whoever holds their partitions stands.
+#[test]
+fn letters_of_a_partition_that_was_given_up_are_told_by_its_new_owner_alone() {
+    let (app, database) = (unique("outbox"), Database::new("outbox"));
+    let (input, dlq) = (format!("{app}_in"), format!("{app}_dlq"));
+    create_topic(&input, 2, &[]);
+    create_topic(&dlq, 2, &[("max.message.bytes", "4000")]);
+    create_topic(&format!("{app}_other"), 1, &[]);
+    database.execute("CREATE TABLE events (id BIGINT PRIMARY KEY)");
+    let listens = [0, 1].map(|_| format!("127.0.0.1:{}", free_port()));
+    let project = |listen: &str| {
+        // Another route: the process does not end when `r` stands.
+        let more = format!(
+            "[http]\nlisten = \"{listen}\"\n[routes.other]\ntopic = \"{app}_other\"\nformat = \"json\"\n\
+             schema = \"outbox.Event\"\ndlq = \"discard\"\ndestination = {{ topic = \"{dlq}\", format = \"json\" }}\n"
+        );
+        to_table_beside(&app, &database, &format!("\"{dlq}\""), &more)
+    };
+    let (first, second) = (project(&listens[0]), project(&listens[1]));
+    produce(&input, [0, 1].map(|p| Message { partition: Some(p), ..message("1", "x".repeat(10_000)) }));
+    let told = |i: usize| metrics(&listens[i], "pointsman_outbox_records{route=\"r\"} ").concat();
+    let says = |letters: u32| format!("pointsman_outbox_records{{route=\"r\"}} {letters}");
+    let first = first.spawn(&["run"]);
+    wait_until("the first stands with both", PATIENCE, || told(0) == says(2) && first.stderr().contains("standing"));
+    let _second = second.spawn(&["run"]);
+    wait_until("the second has one of them", PATIENCE, || told(1) == says(1));
+    assert_eq!(told(0), says(1));
 }
 
 /// Tables whose dead letters go to this topic, by two workers of one group; the first has claimed `t/0`.

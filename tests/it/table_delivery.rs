@@ -203,7 +203,7 @@ fn dead_letters_for_a_topic_wait_in_the_outbox(db: Db) {
     assert_eq!(letter.headers[0], (b"h".to_vec(), Some(b"\xff".to_vec())));
     assert!(letter.headers.contains(&(b"pointsman.code".to_vec(), Some(b"truncated".to_vec()))));
     assert_eq!(tables.outbox_take(&[t(0), t(1)], Some("another"), 10).unwrap().letters, []);
-    assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), BTreeMap::from([("orders.dlq".to_owned(), 2)]));
+    assert_eq!(tables.outbox_count(&[t(0), t(1)]).unwrap(), BTreeMap::from([(("orders.dlq".to_owned(), t(0)), 2)]));
     tables.outbox_delete(&[taken[0].id]).unwrap();
     assert_eq!(tables.outbox_take(&[t(0)], Some("orders.dlq"), 10).unwrap().letters, taken[1..]);
     assert_eq!(tables.outbox_take(&[t(0)], Some("orders.dlq"), 0).unwrap().letters, []);

@@ -29,7 +29,7 @@ mod statements;
 
 pub use headers::OwnedHeader;
 pub use live::Dialect;
-pub use outbox::{Bound, Taken};
+pub use outbox::{Bound, Taken, Waiting};
 pub use relay::{Outfit, Relayed};
 pub use shape::Shape;
 

@@ -109,6 +109,9 @@ pub(super) fn row<'a>(owner: &'a Owner, dlq: &'a str, letter: &Letter<'a>) -> Ve
     ]
 }
 
+/// How many letters wait, by the topic that they are bound for and the partition that their records came from.
+pub type Waiting = BTreeMap<(String, Partition), usize>;
+
 /// Letters taken out to be relayed.
 pub struct Taken {
     pub letters: Vec<Bound>,
@@ -127,11 +130,11 @@ impl Tables {
         take(&mut *link.session, &self.owner, partitions, dlq, limit).map_err(|r| r.setback(place))
     }
 
-    /// How many dead letters of these partitions are bound for topics, by topic.
+    /// How many dead letters of these partitions are bound for topics.
     ///
     /// # Errors
     /// The environment's.
-    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<BTreeMap<String, usize>, Setback> {
+    pub fn outbox_count(&mut self, partitions: &[Partition]) -> Result<Waiting, Setback> {
         let (link, place) = (linked(&mut self.link, &self.place)?, &self.place);
         count(&mut *link.session, &self.owner, partitions).map_err(|r| r.setback(place))
     }
@@ -232,19 +235,19 @@ fn take(
     Ok(Taken { letters, all })
 }
 
-/// How many letters of these partitions the group has, by the topic they are bound for.
-fn count(
-    session: &mut dyn Session,
-    owner: &Owner,
-    partitions: &[Partition],
-) -> Result<BTreeMap<String, usize>, Refusal> {
+/// How many letters of these partitions the group has.
+fn count(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -> Result<Waiting, Refusal> {
     if partitions.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Waiting::new());
     }
     let (of_ours, values) = of(owner, partitions);
-    let rows = session.fetch(&format!("SELECT dlq, count(*) {of_ours} GROUP BY dlq"), &values)?;
-    let counted = |row: &Vec<Value>| (row[0].text().to_owned(), usize::try_from(row[1].int()).unwrap_or(0));
-    Ok(rows.iter().map(counted).collect())
+    let sql = format!("SELECT topic, \"partition\", dlq, count(*) {of_ours} GROUP BY topic, \"partition\", dlq");
+    let rows = session.fetch(&sql, &values)?;
+    let counted = |row: &Vec<Value>| {
+        let count = usize::try_from(row[3].int()).unwrap_or(0);
+        Some(((row[2].text().to_owned(), positions::partition(row)?), count))
+    };
+    Ok(rows.iter().filter_map(counted).collect())
 }
 
 /// Those of these partitions whose letters the group has.

@@ -6,7 +6,7 @@
 
 mod send;
 
-use super::{Bound, Tables};
+use super::{Bound, Tables, Waiting};
 use crate::{
     destination::{
         Destination, Start, Tally, Ticket, TopicInfos, Work,
@@ -60,7 +60,7 @@ pub struct Relayed {
     /// Whether the outbox may hold letters of ours to topics that do not rest.
     owed: bool,
     /// What the last round has left, as long as nothing was added since.
-    left: Option<BTreeMap<String, usize>>,
+    left: Option<Waiting>,
     /// Whether a transaction is open: its letters are not committed.
     open: bool,
     /// Topics that took no letters when they were last asked to.
@@ -126,32 +126,28 @@ impl Relayed {
         }
         let mut waiting = match left {
             Some(left) => left,
-            None if all => rounds.iter().map(|(topic, letters)| (topic.clone(), letters.len())).collect(),
+            None if all => counted(rounds.values().flatten()),
             None => self.tables.outbox_count(&self.claimed)?,
         };
         self.tell(&waiting);
         // One that nothing waits for any more has nothing to be tried with.
-        self.resting.retain(|topic, _| waiting.contains_key(topic));
+        self.resting.retain(|topic, _| waiting.keys().any(|(t, _)| t == topic));
         let due = |rest: &Rest| rest.until <= Instant::now();
-        let topics: Vec<String> = waiting.keys().filter(|t| self.resting.get(*t).is_none_or(due)).cloned().collect();
+        let topics = waiting.keys().map(|(topic, _)| topic).filter(|t| self.resting.get(*t).is_none_or(due));
+        let topics: BTreeSet<String> = topics.cloned().collect();
         if self.outfit.is_none() && !topics.is_empty() {
             let names = topics.iter().map(String::as_str).collect();
             self.equip(&names).map_err(|setback| waits(&waiting, setback))?;
         }
         self.owed = false;
         topics.iter().try_for_each(|topic| self.relay_to(topic, rounds.remove(topic), &mut waiting))?;
-        self.owed = waiting.keys().any(|topic| !self.resting.contains_key(topic));
+        self.owed = waiting.keys().any(|(topic, _)| !self.resting.contains_key(topic));
         self.left = self.owed.then_some(waiting);
         Ok(self.owed)
     }
 
     /// `first` are the oldest of its letters, if they were taken already.
-    fn relay_to(
-        &mut self,
-        topic: &str,
-        first: Option<Vec<Bound>>,
-        waiting: &mut BTreeMap<String, usize>,
-    ) -> Result<(), Setback> {
+    fn relay_to(&mut self, topic: &str, first: Option<Vec<Bound>>, waiting: &mut Waiting) -> Result<(), Setback> {
         let (limit, deadline) = self.resting.get(topic).map_or((ROUND, DEADLINE), |rest| (1, rest.trial()));
         let letters = match first {
             Some(letters) => letters,
@@ -164,11 +160,13 @@ impl Relayed {
         let sent = send::all(outfit, &letters, deadline, &mut heard);
         let ids: Vec<i64> = heard.taken.iter().map(|place| letters[*place].id).collect();
         self.tables.outbox_delete(&ids)?;
-        if let Some(count) = waiting.get_mut(topic) {
-            *count = count.saturating_sub(ids.len());
+        for ((topic, origin), sent) in counted(heard.taken.iter().map(|place| &letters[*place])) {
+            if let Some(count) = waiting.get_mut(&(topic, origin)) {
+                *count = count.saturating_sub(sent);
+            }
         }
         // No letters: somebody has taken the last ones away.
-        waiting.retain(|t, count| *count > 0 && (t != topic || !letters.is_empty()));
+        waiting.retain(|(t, _), count| *count > 0 && (t != topic || !letters.is_empty()));
         self.tell(waiting);
         if let Err(fault) = sent {
             return self.failed(topic, fault);
@@ -182,8 +180,12 @@ impl Relayed {
         Ok(())
     }
 
-    fn tell(&self, waiting: &BTreeMap<String, usize>) {
-        self.telemetry.outbox(self.worker, waiting.values().sum::<usize>() as u64);
+    fn tell(&self, waiting: &Waiting) {
+        let mut letters = BTreeMap::new();
+        for ((_, origin), count) in waiting {
+            *letters.entry((origin.topic.clone(), origin.id)).or_default() += *count as u64;
+        }
+        self.telemetry.outbox(self.worker, letters);
     }
 
     /// The topic's letters wait, and records flow on: unless only a new producer helps.
@@ -210,8 +212,16 @@ impl Relayed {
     }
 }
 
+fn counted<'l>(letters: impl Iterator<Item = &'l Bound>) -> Waiting {
+    let mut counted = Waiting::new();
+    for letter in letters {
+        *counted.entry((letter.dlq.clone(), letter.origin.clone())).or_default() += 1;
+    }
+    counted
+}
+
 /// The setback of letters whose producer cannot be made.
-fn waits(waiting: &BTreeMap<String, usize>, setback: Setback) -> Setback {
+fn waits(waiting: &Waiting, setback: Setback) -> Setback {
     let letters: usize = waiting.values().sum();
     let message = format!("{letters} dead letters wait in pointsman_outbox: {}", setback.message);
     let help = match setback.remedy {
@@ -227,7 +237,7 @@ impl Destination for Relayed {
         let positions = self.tables.claim(partitions, topics, start)?;
         self.claimed = partitions.to_vec();
         if partitions.is_empty() {
-            self.tell(&BTreeMap::new());
+            self.tell(&Waiting::new());
         }
         self.open = false;
         // What a predecessor left.
@@ -316,7 +326,7 @@ mod tests {
             otherwise: None,
             on_position_lost: OnPositionLost::Stop,
             fk_wait: Duration::ZERO,
-            mark: String::new(),
+            mark: "mark".into(),
         };
         let tables = Tables::open(runtime.handle().clone(), &database, context, Arc::new([])).unwrap();
         let kafka = Kafka { bootstrap_servers: servers, ..Kafka::default() };
@@ -381,6 +391,14 @@ mod tests {
             relayed.abort().unwrap();
             relayed.tend().unwrap();
             assert_eq!(waiting(), 1, "they are still ours to tell of");
+            let (mine, others) = (("t".into(), 0), ("t".into(), 1));
+            relayed.telemetry.released(&[others]);
+            assert_eq!(waiting(), 1);
+            relayed.telemetry.released(&[mine]);
+            assert_eq!(waiting(), 0, "whoever has their partition tells of them");
+            relayed.claim(&[Partition::new("t", 0)], &TopicInfos::new(), &mut |_, _| Ok(Positions::new())).unwrap();
+            relayed.tend().unwrap();
+            assert_eq!(waiting(), 1);
             relayed.claim(&[], &TopicInfos::new(), &mut |_, _| Ok(Positions::new())).unwrap();
             relayed.tend().unwrap();
             assert_eq!(waiting(), 0);
@@ -394,7 +412,7 @@ mod tests {
             let begun = Instant::now();
             relayed.tend().unwrap();
             assert!(begun.elapsed() < DEADLINE / 2, "records waited for {:?}", begun.elapsed());
-            assert_eq!(relayed.tables.outbox_count(&relayed.claimed).unwrap()["dlq"], 1);
+            assert_eq!(relayed.tables.outbox_count(&relayed.claimed).unwrap().into_values().sum::<usize>(), 1);
         });
     }
 }
