@@ -312,3 +312,26 @@ fn letters_are_not_relayed_any_more_by_who_has_lost_their_partition() {
         assert_eq!((read_topic(&dlq).len(), db.count("pointsman_outbox")), (2500, 0));
     }
 }
+
+/// A hundred thousand letters are a hundred rounds: none reads what the others do.
+#[test]
+fn a_backlog_is_not_read_anew_for_each_round() {
+    let db = Db::postgres("rounds");
+    let (mut tables, _) = two_owners(&db, "orders.dlq");
+    db.execute(
+        "INSERT INTO pointsman_outbox (cluster_id, consumer_group, dlq, topic, \"partition\", position, \"value\", headers)
+        SELECT 'cluster', 'shop.orders', 'orders.dlq', 't', i % 2, i, decode(repeat('ab', 300), 'hex'), '[]'
+        FROM generate_series(1, 20000) i",
+    );
+    for _ in 0..8 {
+        let letters = tables.outbox_take(&[t(0), t(1)], None, 1000).unwrap().letters;
+        assert_eq!(letters.len(), 1000);
+        tables.outbox_delete(&letters.iter().map(|l| l.id).collect::<Vec<_>>()).unwrap();
+    }
+    // What a connection has read is told when it ends.
+    drop(tables);
+    let statistics = "pg_stat_user_tables WHERE relname = 'pointsman_outbox'";
+    wait_until("the deleted are told", PATIENCE, || db.count(&format!("{statistics} AND n_tup_del = 8000")) == 1);
+    let read = db.texts(&format!("SELECT CAST(seq_tup_read AS TEXT) FROM {statistics}"));
+    assert!(read[0].parse::<u64>().unwrap() < 20_000, "{read:?}");
+}

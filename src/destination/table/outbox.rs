@@ -260,7 +260,9 @@ fn origins(session: &mut dyn Session, owner: &Owner, partitions: &[Partition]) -
     Ok(rows.iter().filter_map(|row| positions::partition(row)).collect())
 }
 
-/// The group's letters of these partitions: the end of a query, and its values.
+/// The group's letters of these partitions: the end of a query, and its values. The condition is wrapped so that Postgres
+/// expects many rows of it: a table that is mostly empty has statistics by which it would read and sort all of a backlog for
+/// each round, where the oldest are to be had from the key's index.
 fn of(owner: &Owner, partitions: &[Partition]) -> (String, Vec<Value>) {
     let mut values = vec![Value::Text(owner.cluster_id.clone()), Value::Text(owner.group.clone())];
     let mut list = Vec::new();
@@ -270,7 +272,8 @@ fn of(owner: &Owner, partitions: &[Partition]) -> (String, Vec<Value>) {
         list.push(format!("(CAST(${} AS TEXT), CAST(${} AS BIGINT))", values.len() - 1, values.len()));
     }
     let sql = format!(
-        "FROM {TABLE} WHERE cluster_id = $1 AND consumer_group = $2 AND (topic, \"partition\") IN (VALUES {})",
+        "FROM {TABLE} WHERE coalesce(
+            cluster_id = $1 AND consumer_group = $2 AND (topic, \"partition\") IN (VALUES {}), false)",
         list.join(", ")
     );
     (sql, values)
