@@ -122,7 +122,7 @@ pub(super) fn columns(dialect: Dialect, name: &TableName, at: &str, live: &LiveT
 /// waited for; so is a right to be granted, which needs no restart.
 fn refused(dialect: Dialect, name: &TableName, at: &str, refusal: &Refusal) -> Setback {
     match refusal.class {
-        Class::Record(_) | Class::ForeignKey | Class::Other if refusal.code != "42501" => {
+        Class::Record(_) | Class::ForeignKey | Class::Other | Class::Statement if refusal.code != "42501" => {
             let message = format!("{at}: the dead-letter table `{name}` refuses a letter: {}", refusal.text());
             let help = format!("let it take what letters hold; as Pointsman would make it:\n{}", create(dialect, name));
             Setback::stand(Cause::Database, message, help)

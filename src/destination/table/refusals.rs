@@ -15,6 +15,8 @@ pub(super) enum Class {
     ForeignKey,
     /// A row that fails alone while others pass is at fault; when every row fails, the database is.
     Other,
+    /// What a statement names is not there, or may not be used, whichever rows it has: those of other tables may pass.
+    Statement,
     /// The transaction collided with another one: the whole of it again.
     Again,
     /// A statement took too long: the transaction again, in smaller rounds.
@@ -95,6 +97,9 @@ impl Refusal {
             (Class::Configuration, _) => {
                 "correct `url` of the database in routes.toml, or the rights to its file and folder"
             }
+            (Class::Statement, _) if self.code != "42501" => {
+                "routes write to it: make it as it was, or correct routes.toml and restart"
+            }
             (Class::Slow, _) => "the next try writes fewer rows at a time",
             (_, Some("28")) => {
                 "check user and password of the database in routes.toml; where it names no user, that of PGUSER or of this \
@@ -125,7 +130,7 @@ impl From<sqlx::Error> for Refusal {
         let sqlx::Error::Database(said) = &error else { return Refusal::environment(error.to_string()) };
         let Some(pg) = said.try_downcast_ref::<PgDatabaseError>() else {
             let code = said.code().unwrap_or_default().into_owned();
-            let class = code.parse().map_or(Class::Other, of_sqlite);
+            let class = code.parse().map_or(Class::Other, |code| of_sqlite(code, said.message()));
             let (constraint, column) = sqlite_place(said.message());
             return Refusal { class, code, message: said.message().to_owned(), column, constraint };
         };
@@ -138,8 +143,16 @@ impl From<sqlx::Error> for Refusal {
             message.push_str(": ");
             message.push_str(detail);
         }
+        // A trigger's or a function's own statement has a context, and which rows it fails at is its own affair; so it is
+        // with a policy, whose rows have no code of their own.
+        let is_own = pg.r#where().is_none() && pg.routine() != Some("ExecWithCheckOptions");
+        let class = match of_postgres(pg.code()) {
+            _ if fatal => Class::Environment,
+            Class::Statement if !is_own => Class::Other,
+            class => class,
+        };
         Refusal {
-            class: if fatal { Class::Environment } else { of_postgres(pg.code()) },
+            class,
             code: pg.code().to_owned(),
             message,
             column: pg.column().or_else(|| copied_column(pg.r#where()?)).unwrap_or_default().to_owned(),
@@ -158,6 +171,10 @@ pub(super) fn of_postgres(state: &str) -> Class {
         // A row that is too large for an index.
         "54000" => Class::Record("row-refused"),
         "57014" => Class::Slow,
+        // A schema, table or column that is not there; a right that is not granted.
+        "3F000" | "42P01" | "42703" | "42501" => Class::Statement,
+        // A file of the database is damaged.
+        "XX001" | "XX002" => Class::Environment,
         _ => match state.get(..2).unwrap_or_default() {
             "22" => Class::Record("value-refused"),
             "23" => Class::Record("row-refused"),
@@ -170,8 +187,10 @@ pub(super) fn of_postgres(state: &str) -> Class {
 }
 
 /// The class of an extended result code of SQLite (its documentation, "Result and Error Codes").
-pub(super) fn of_sqlite(code: i32) -> Class {
+pub(super) fn of_sqlite(code: i32, message: &str) -> Class {
     match code {
+        // A plain error; its message says of what.
+        1 if message.starts_with("no such table: ") || message.contains(" has no column named ") => Class::Statement,
         1299 => Class::Record("not-null-violation"),
         787 => Class::ForeignKey,
         2067 | 1555 | 2579 => Class::Record("unique-violation"),
@@ -233,7 +252,10 @@ mod tests {
             ("23P01", Class::Record("row-refused")),
             ("22001", Class::Record("value-refused")),
             ("22P05", Class::Record("value-refused")),
-            ("42P01", Class::Other),
+            ("42P01", Class::Statement),
+            ("42501", Class::Statement),
+            ("42804", Class::Other),
+            ("XX001", Class::Environment),
             ("P0001", Class::Other),
             ("54000", Class::Record("row-refused")),
             ("XX000", Class::Other),
@@ -263,8 +285,10 @@ mod tests {
             (1811, Class::Other),
         ];
         for (code, class) in table {
-            assert_eq!(of_sqlite(code), class, "{code}");
+            assert_eq!(of_sqlite(code, "said no"), class, "{code}");
         }
+        assert_eq!(of_sqlite(1, "no such table: orders"), Class::Statement);
+        assert_eq!(of_sqlite(1, "table orders has no column named total"), Class::Statement);
     }
 
     #[test]

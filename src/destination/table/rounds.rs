@@ -292,7 +292,7 @@ impl<'a> Rounds<'a> {
     /// What may be a record's fault comes back; anything else ends the transaction.
     fn mild(&mut self, refusal: Refusal) -> Result<Refusal, Setback> {
         match refusal.class {
-            Class::Environment | Class::Unreachable | Class::Configuration | Class::Again => {
+            Class::Environment | Class::Unreachable | Class::Configuration | Class::Statement | Class::Again => {
                 Err(refusal.setback(self.place))
             }
             Class::Slow => {
