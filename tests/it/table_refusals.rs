@@ -23,6 +23,7 @@ on_both! {
     a_record_is_refused_with_all_of_its_rows
     a_foreign_key_is_waited_for_and_then_a_record_failure
     a_parent_that_comes_in_time_saves_its_child
+    a_row_whose_children_restrict_it_is_waited_for_and_then_a_record_failure
     deferred_constraints_speak_before_the_commit
     a_refused_winner_leaves_its_predecessor
     rejected_duplicates_are_letters_and_the_first_row_stands
@@ -191,6 +192,18 @@ fn a_parent_that_comes_in_time_saves_its_child(db: Db) {
     db.execute("INSERT INTO parents VALUES (2)");
     deliver(&mut tables).unwrap();
     assert_eq!((db.count("children"), db.count("letters")), (1, 0));
+}
+
+fn a_row_whose_children_restrict_it_is_waited_for_and_then_a_record_failure(db: Db) {
+    make_family(&db, "ON DELETE RESTRICT");
+    db.execute("INSERT INTO parents VALUES (1); INSERT INTO children VALUES (1, 1)");
+    let (mut tables, targets) = open(&db, [parents()]);
+    let setbacks = until_delivered(&mut tables, |tables| {
+        Batch::default().record().delete(0, &[V::Int(1)]).deliver(tables, &targets).map(|_| ())
+    });
+    assert!(setbacks > 0);
+    assert_eq!(letters(&db), ["0 foreign-key-violation "]);
+    assert_eq!(db.count("parents"), 1);
 }
 
 fn deferred_constraints_speak_before_the_commit(db: Db) {

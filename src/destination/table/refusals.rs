@@ -191,6 +191,8 @@ pub(super) fn of_sqlite(code: i32, message: &str) -> Class {
     match code {
         // A plain error; its message says of what.
         1 if message.starts_with("no such table: ") || message.contains(" has no column named ") => Class::Statement,
+        // `ON DELETE RESTRICT` has the code of a trigger's RAISE.
+        1811 if message == "FOREIGN KEY constraint failed" => Class::ForeignKey,
         1299 => Class::Record("not-null-violation"),
         787 => Class::ForeignKey,
         2067 | 1555 | 2579 => Class::Record("unique-violation"),
@@ -289,6 +291,7 @@ mod tests {
         }
         assert_eq!(of_sqlite(1, "no such table: orders"), Class::Statement);
         assert_eq!(of_sqlite(1, "table orders has no column named total"), Class::Statement);
+        assert_eq!(of_sqlite(1811, "FOREIGN KEY constraint failed"), Class::ForeignKey);
     }
 
     #[test]
