@@ -153,3 +153,19 @@ fn result_equals_applying_in_order_on_postgres() {
 fn result_equals_applying_in_order_on_sqlite() {
     result_equals_applying_in_order(Db::sqlite("folding"));
 }
+
+#[test]
+fn zeros_of_both_signs_are_one_key_and_the_last_row_stands() {
+    for db in [Db::postgres("zeros"), Db::sqlite("zeros")] {
+        db.execute("CREATE TABLE zeros (id DOUBLE PRECISION PRIMARY KEY, n BIGINT)");
+        let targets = targets([destination("zeros", &["id"], &[("id", "\"double\""), ("n", "\"long\"")])]);
+        let mut tables = db.open(&targets);
+        claim(&mut tables).unwrap();
+        let mut batch = Batch::default();
+        for (n, zero) in [(1, 0.0), (2, -0.0)] {
+            batch.record().row(0, &[V::Double(zero), V::Int(n)]);
+        }
+        batch.deliver(&mut tables, &targets).unwrap();
+        assert_eq!(db.texts("SELECT CAST(n AS TEXT) FROM zeros"), ["2"]);
+    }
+}

@@ -12,7 +12,8 @@ pub(super) fn push(key: &mut Vec<u8>, cell: &Cell<'_>) {
         Cell::Date(d) => signed(key, i64::from(*d)),
         Cell::Double(d) => {
             key.push(1);
-            let bits = d.to_bits();
+            // Databases take zeros of both signs for one value.
+            let bits = if *d == 0.0 { 0 } else { d.to_bits() };
             // IEEE 754 numbers are in order as integers once negative ones are turned over.
             let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
             key.extend(ordered.to_be_bytes());
@@ -84,7 +85,7 @@ mod tests {
 
         #[test]
         fn doubles_keep_their_order(a in -1e9..1e9f64, b in -1e9..1e9f64) {
-            prop_assert_eq!(key(&[Cell::Double(a)]).cmp(&key(&[Cell::Double(b)])), a.total_cmp(&b));
+            prop_assert_eq!(Some(key(&[Cell::Double(a)]).cmp(&key(&[Cell::Double(b)]))), a.partial_cmp(&b));
         }
 
         #[test]
