@@ -52,7 +52,11 @@ fn take(item: &mut Item, database: &Database, survey: Survey) {
         item.step(format!("make table {table}"), Change::MakeTable { table });
     }
     for setback in survey.unfit {
-        item.problems.push(Finding::new("table-unfit", setback.message, setback.help));
+        let finding = Finding::new("table-unfit", setback.message, setback.help);
+        // Several routes may write to one table.
+        if !item.problems.contains(&finding) {
+            item.problems.push(finding);
+        }
     }
     if let Some(setback) = survey.barred {
         item.problems.push(Finding::new("no-permission", setback.message, setback.help));
