@@ -45,7 +45,6 @@ pub(super) fn check(
     }
     filled(dialect, database, destination, live)?;
     served(database, destination, live)?;
-    comparable(dialect, destination)?;
     key_index(dialect, database, destination, live)
 }
 
@@ -74,7 +73,7 @@ fn filled(
 
 /// Whether the user has the rights that the statements of a destination need.
 fn served(database: &Database, destination: &TableDestination, live: &LiveTable) -> Result<(), Setback> {
-    let tail = insert_tail(Dialect::Postgres, destination);
+    let tail = insert_tail(destination);
     let deletes = destination.on_tombstone == OnTombstone::Delete;
     let needs = [
         ("SELECT", !tail.is_empty() || deletes),
@@ -99,17 +98,6 @@ pub(super) fn permitted(at: &str, table: &TableName, live: &LiveTable, needs: &[
     let help = format!("grant it:\nGRANT {lacking} ON {} TO {};", quote_table(table), quote(user));
     // As where Postgres itself says no: a grant needs no restart.
     Err(Setback { help, ..Setback::retry(Cause::Database, message) })
-}
-
-fn comparable(dialect: Dialect, destination: &TableDestination) -> Result<(), Setback> {
-    let newer = destination.newer_by.as_deref().and_then(|n| destination.columns.iter().find(|c| c.name == n));
-    match newer {
-        Some(c) if dialect == Dialect::Sqlite && matches!(Shape::of(&c.schema, c.node), Shape::Decimal { .. }) => {
-            let message = format!("`newer_by` compares `{}`, a decimal, which SQLite keeps as text", c.name);
-            Err(Setback::stand(Cause::Database, message, "compare a timestamp or an integer"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn key_index(

@@ -1,6 +1,5 @@
 //! SQL text. Names are always quoted, values never stand in it.
 
-use super::live::Dialect;
 use crate::config::{OnConflict, TableDestination, TableName};
 
 /// A name as an identifier, whatever is in it.
@@ -30,7 +29,7 @@ pub(super) fn insert_head(destination: &TableDestination) -> String {
 }
 
 /// What stands behind them: nothing, or the `ON CONFLICT` clause.
-pub(super) fn insert_tail(dialect: Dialect, destination: &TableDestination) -> String {
+pub(super) fn insert_tail(destination: &TableDestination) -> String {
     let keys = &destination.key_columns;
     let clause = match destination.on_conflict {
         _ if keys.is_empty() => return String::new(),
@@ -47,7 +46,7 @@ pub(super) fn insert_tail(dialect: Dialect, destination: &TableDestination) -> S
                 Some(newer) => format!(
                     "DO UPDATE SET {} WHERE {}",
                     sets.join(", "),
-                    newer_than(dialect, destination, newer, &format!("excluded.{}", quote(newer)))
+                    newer_than(newer, &format!("excluded.{}", quote(newer)))
                 ),
             }
         }
@@ -56,23 +55,9 @@ pub(super) fn insert_tail(dialect: Dialect, destination: &TableDestination) -> S
 }
 
 /// The condition under which a value is newer than the row `t`'s: a row without a version gives way to any.
-pub(super) fn newer_than(dialect: Dialect, destination: &TableDestination, newer: &str, value: &str) -> String {
+pub(super) fn newer_than(newer: &str, value: &str) -> String {
     let stands = format!("t.{}", quote(newer));
-    // Text is compared byte by byte, as folding does, whatever the column's collation.
-    let collate = match dialect {
-        Dialect::Postgres if is_text(destination, newer) => " COLLATE \"C\"",
-        Dialect::Sqlite if is_text(destination, newer) => " COLLATE BINARY",
-        _ => "",
-    };
-    format!("({stands} IS NULL OR {value}{collate} > {stands}{collate})")
-}
-
-fn is_text(destination: &TableDestination, column: &str) -> bool {
-    destination
-        .columns
-        .iter()
-        .find(|c| c.name == column)
-        .is_some_and(|c| super::shape::Shape::of(&c.schema, c.node) == super::shape::Shape::Text)
+    format!("({stands} IS NULL OR {value} > {stands})")
 }
 
 /// Index of a column in the target.

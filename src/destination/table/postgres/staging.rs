@@ -7,7 +7,7 @@
 
 use super::{
     super::{
-        live::{Dialect, LiveColumn, LiveTable, PgType, Stored},
+        live::{LiveColumn, LiveTable, PgType, Stored},
         pending::deletes,
         refusals::Refusal,
         round::{Part, Round},
@@ -175,7 +175,7 @@ impl Stage {
             insert: format!(
                 "{} SELECT {names} FROM {stage} AS s WHERE s.n BETWEEN $1 AND $2 AND NOT s.d{}",
                 insert_head(destination),
-                insert_tail(Dialect::Postgres, destination)
+                insert_tail(destination)
             ),
             delete: delete(destination, &stage),
             types,
@@ -223,7 +223,7 @@ fn delete(destination: &TableDestination, stage: &str) -> Option<String> {
     let mut matches = keys.filter(|k| !k.is_empty())?;
     if let Some(newer) = &destination.newer_by {
         let version = format!("s.c{}", position(destination, newer)?);
-        matches.push(newer_than(Dialect::Postgres, destination, newer, &version));
+        matches.push(newer_than(newer, &version));
     }
     Some(format!(
         "DELETE FROM {} AS t USING {stage} AS s WHERE s.n BETWEEN $1 AND $2 AND s.d AND {}",

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        live::{Dialect, LiveTable},
+        live::LiveTable,
         pending::Row,
         refusals::Refusal,
         round::{Part, Round},
@@ -132,7 +132,7 @@ impl Target {
         let most = ROWS.min(VALUES / count.max(1)).max(1);
         let insert = |power: u32| {
             let rows = vec![row.as_str(); 1 << power].join(", ");
-            format!("{} VALUES {rows}{}", insert_head(destination), insert_tail(Dialect::Sqlite, destination))
+            format!("{} VALUES {rows}{}", insert_head(destination), insert_tail(destination))
         };
         let delicate = destination.columns.iter().enumerate().filter(|(_, c)| {
             let shape = Shape::of(&c.schema, c.node);
@@ -162,7 +162,7 @@ fn delete(destination: &TableDestination) -> Option<Delete> {
     let mut matches: Vec<String> = destination.key_columns.iter().map(|k| format!("t.{} = ?", quote(k))).collect();
     if let Some(newer) = &destination.newer_by {
         columns.push(position(destination, newer)?);
-        matches.push(newer_than(Dialect::Sqlite, destination, newer, "?"));
+        matches.push(newer_than(newer, "?"));
     }
     let sql = format!("DELETE FROM {} AS t WHERE {}", quote_table(&destination.table), matches.join(" AND "));
     Some(Delete { sql, columns })
