@@ -48,6 +48,7 @@ mod table_checks;
 mod table_delivery;
 mod table_faults;
 mod table_folding;
+mod table_gone;
 mod table_refusals;
 mod table_support;
 mod transcript;

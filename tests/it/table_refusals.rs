@@ -1,16 +1,13 @@
 //! What a database refuses: which records are dead-lettered for it, and what is retried instead.
 
-use crate::{
-    harness::unique,
-    table_support::{self, Batch, Db, V, claim, destination, on_both, route, t, targets, text},
-};
+use crate::table_support::{Batch, Db, V, claim, destination, on_both, route, t, targets, text};
 use pointsman::{
-    config::{Database, Dlq, OnConflict, TableDestination},
+    config::{Dlq, OnConflict, TableDestination},
     destination::{
-        Destination, Tally,
+        Destination,
         table::{RouteContext, Tables},
     },
-    failure::{Cause, Failure, Remedy, Setback, Stage},
+    failure::{Cause, Failure, Remedy, Stage},
     record::{OwnedRecord, Positions},
     route::Verdict,
 };
@@ -29,31 +26,30 @@ on_both! {
     rejected_duplicates_are_letters_and_the_first_row_stands
     a_row_refused_for_no_reason_of_its_class_is_the_records_fault_only_among_others
     a_table_that_is_gone_is_waited_for
-    a_table_that_is_gone_is_waited_for_also_while_another_takes_its_rows
     most_rows_refused_still_ends
     a_letter_of_a_time_that_the_database_has_not_is_kept_without_it
     a_value_that_its_logical_type_has_not_is_a_letter_with_its_column
 }
 
-const ITEM: [(&str, &str); 4] = [
+pub const ITEM: [(&str, &str); 4] = [
     ("id", "\"long\""),
     ("name", "[\"null\", \"string\"]"),
     ("amount", "\"long\""),
     ("at", r#"["null", {"type": "long", "logicalType": "timestamp-micros"}]"#),
 ];
 
-fn make(db: &Db) {
+pub fn make(db: &Db) {
     db.execute(&format!(
         "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT NOT NULL, amount BIGINT CHECK (amount >= 0), at {}, UNIQUE (name))",
         db.pick("TIMESTAMPTZ", "TEXT")
     ));
 }
 
-fn item(id: i64, name: &str, amount: i64) -> [V; 4] {
+pub fn item(id: i64, name: &str, amount: i64) -> [V; 4] {
     [V::Int(id), text(name), V::Int(amount), V::Null]
 }
 
-fn open(
+pub fn open(
     db: &Db,
     destinations: impl IntoIterator<Item = TableDestination>,
 ) -> (Tables, std::sync::Arc<[pointsman::route::Target]>) {
@@ -63,7 +59,7 @@ fn open(
     (tables, targets)
 }
 
-fn letters(db: &Db) -> Vec<String> {
+pub fn letters(db: &Db) -> Vec<String> {
     db.texts("SELECT \"offset\" || ' ' || code || ' ' || field FROM letters ORDER BY \"offset\"")
 }
 
@@ -305,63 +301,6 @@ fn a_table_that_is_gone_is_waited_for(db: Db) {
     db.execute("ALTER TABLE gone RENAME TO items");
     assert_eq!(deliver(&mut tables).unwrap().total().delivered, 100);
     assert_eq!(db.count("letters"), 0);
-}
-
-/// Two tables: rows to the first pass.
-fn to_both(tables: &mut Tables, targets: &std::sync::Arc<[pointsman::route::Target]>) -> Result<Tally, Setback> {
-    let mut batch = Batch::default();
-    for i in 0..40 {
-        batch.record().row((i % 2) as u16, &item(i, &format!("n{i}"), 1));
-    }
-    batch.deliver(tables, targets)
-}
-
-fn a_table_that_is_gone_is_waited_for_also_while_another_takes_its_rows(db: Db) {
-    make(&db);
-    let at = db.pick("TIMESTAMPTZ", "TEXT");
-    db.execute(&format!("CREATE TABLE others (id BIGINT PRIMARY KEY, name TEXT, amount BIGINT, at {at})"));
-    let (mut tables, targets) = open(&db, ["items", "others"].map(|table| destination(table, &["id"], &ITEM)));
-    db.execute("ALTER TABLE others RENAME TO gone");
-    let setback = to_both(&mut tables, &targets).unwrap_err();
-    assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
-    assert!(setback.message.contains("others"), "{setback}");
-    claim(&mut tables).unwrap();
-    db.execute("ALTER TABLE gone RENAME TO others");
-    assert_eq!(to_both(&mut tables, &targets).unwrap().total().delivered, 40);
-    assert_eq!((db.count("letters"), db.count("items"), db.count("others")), (0, 20, 20));
-}
-
-#[test]
-fn a_right_that_is_taken_away_is_waited_for_and_a_policy_refuses_rows() {
-    let db = Db::postgres("taken_away");
-    make(&db);
-    db.execute("CREATE TABLE others (LIKE items INCLUDING ALL)");
-    let role = unique("limited");
-    db.execute(&format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON items, others TO {role}"
-    ));
-    let config = Database { url: db.config.url.replace("postgres@", &format!("{role}:x@")), ..db.config.clone() };
-    let both = targets(["items", "others"].map(|table| destination(table, &["id"], &ITEM)));
-    let mut tables = table_support::open(&config, route(), &both).unwrap();
-    claim(&mut tables).unwrap();
-    db.execute(&format!("REVOKE INSERT ON others FROM {role}"));
-    let setback = to_both(&mut tables, &both).unwrap_err();
-    assert_eq!((setback.cause, setback.remedy), (Cause::Database, Remedy::Retry), "{setback}");
-    assert!(setback.message.contains("permission denied for table others"), "{setback}");
-    assert!(setback.help.contains("grant the rights"), "{setback}");
-    // A policy's refusals have the same code, and are about rows.
-    db.execute(&format!(
-        "GRANT INSERT ON others TO {role}; ALTER TABLE others ENABLE ROW LEVEL SECURITY;
-        CREATE POLICY most ON others USING (true) WITH CHECK (id <> 7)"
-    ));
-    drop(tables);
-    let mut tables = table_support::open(&config, route(), &both).unwrap();
-    claim(&mut tables).unwrap();
-    let tally = to_both(&mut tables, &both).unwrap();
-    assert_eq!((tally.total().delivered, tally.total().dead_lettered), (39, 1));
-    assert_eq!(letters(&db), ["7 row-refused "]);
-    drop(tables);
-    db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
 fn most_rows_refused_still_ends(db: Db) {
