@@ -370,6 +370,12 @@ mod tests {
             assert_eq!(r.at(), body.len());
             for end in 0..body.len() {
                 assert!(matches!(Reader::new(&body[..end], 0).long(), Err(Flaw::Truncated { .. })));
+                assert!(matches!(Reader::new(&body[..end], 0).skip_long(), Err(Flaw::Truncated { .. })));
+            }
+            for after in [0, 8] {
+                let longer = [&body[..], &vec![0xff; after]].concat();
+                let mut r = Reader::new(&longer, 0);
+                assert_eq!((r.skip_long(), r.at()), (Ok(()), body.len()));
             }
         }
     }
@@ -377,11 +383,27 @@ mod tests {
     #[test]
     fn an_integer_past_64_bits_is_refused() {
         assert_eq!(Reader::new(&[0xff; 11], 0).long(), Err(Flaw::Varint));
+        assert_eq!(Reader::new(&[0xff; 11], 0).skip_long(), Err(Flaw::Varint));
         let mut tenth = [0xff; 10];
         tenth[9] = 2;
         assert_eq!(Reader::new(&tenth, 0).long(), Err(Flaw::Varint));
         tenth[9] = 1;
         assert_eq!(Reader::new(&tenth, 0).long(), Ok(i64::MIN));
+    }
+
+    #[test]
+    fn a_string_of_any_length_is_looked_at_to_its_last_byte() {
+        for length in 0..40 {
+            let mut body = Vec::new();
+            write::text(&mut body, &"x".repeat(length));
+            let mut r = Reader::new(&body, 0);
+            assert_eq!((r.skip_text(), r.at()), (Ok(()), body.len()));
+            for at in 1..body.len() {
+                let mut bad = body.clone();
+                bad[at] = 0xff;
+                assert_eq!(Reader::new(&bad, 0).skip_text(), Err(Flaw::Utf8), "byte {at} of {length}");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub use tally::{Counts, Tally};
 pub use work::Work;
 
 use crate::{
+    config::OnPositionLost,
     failure::{Cause, Setback},
     kafka::{GroupMetadata, TopicInfo},
     record::{Partition, Positions},
@@ -148,6 +149,18 @@ fn position_lost(cause: Cause, partition: &Partition, group: &str, mends: &str) 
         format!("group {group} has lost its position in {partition}: it is not stored any more"),
         format!("set on_position_lost = \"earliest\" to begin at the partition's first record, or {mends}"),
     )
+}
+
+/// Goes on at the first record after a lost position, which its alarm then only tells.
+///
+/// # Errors
+/// The alarm, where the route is to stop.
+fn goes_on(terms: OnPositionLost, route: &str, alarm: Setback) -> Result<(), Setback> {
+    if terms == OnPositionLost::Stop {
+        return Err(alarm);
+    }
+    tracing::error!(route, "{}: going on at the first record", alarm.message);
+    Ok(())
 }
 
 /// Says where partitions begin that have no position: the group is new to them, or all of its positions are forgotten.

@@ -34,7 +34,7 @@ pub use relay::{Outfit, Relayed};
 pub use shape::Shape;
 
 use super::{
-    Destination, Start, Tally, Ticket, TopicInfos, Work, made_anew, stands_made_anew, still_tripped, tell_new,
+    Destination, Start, Tally, Ticket, TopicInfos, Work, goes_on, made_anew, stands_made_anew, still_tripped, tell_new,
 };
 use crate::{
     config::{Database, Dlq, OnPositionLost},
@@ -261,10 +261,7 @@ impl Tables {
         let (lost, missing): (Vec<_>, Vec<_>) = missing.partition(|p| self.held.contains_key(p));
         if let Some(partition) = lost.first() {
             let alarm = positions::lost(partition, &self.route.group);
-            if self.route.on_position_lost == OnPositionLost::Stop {
-                return Err(alarm);
-            }
-            tracing::error!(route = self.route.route, "{}: going on at the first record", alarm.message);
+            goes_on(self.route.on_position_lost, &self.route.route, alarm)?;
         }
         let Starts { grown, new } = positions::starts(missing, lost, &stored, topics, start)?;
         let claimed = session.begin().and_then(|()| {

@@ -17,7 +17,9 @@ pub use facts::{Facts, TopicFacts, fitted, gone, missing};
 pub use positions::Memory;
 pub use send::{is_of_record, letter_refused, record_size, refused_failure};
 
-use super::{Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, stands_made_anew, still_tripped, tell_new};
+use super::{
+    Begin, Destination, Start, Tally, Ticket, TopicInfos, Work, goes_on, stands_made_anew, still_tripped, tell_new,
+};
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
@@ -237,10 +239,7 @@ impl Destination for Topics {
         let (lost, absent): (Vec<_>, Vec<_>) = absent.into_iter().partition(lost);
         if let Some(partition) = lost.first() {
             let alarm = positions::lost(partition, &self.letters.group);
-            if self.terms.on_position_lost == OnPositionLost::Stop {
-                return Err(alarm);
-            }
-            tracing::error!(route = self.letters.route, "{}: going on at the first record", alarm.message);
+            goes_on(self.terms.on_position_lost, &self.letters.route, alarm)?;
         }
         let note = |(name, info): (&String, &TopicInfo)| {
             let (partitions, whole) = begun.get(name).map_or((info.partitions, false), |b| b.noted);
