@@ -17,7 +17,6 @@ use pointsman::{
     telemetry::Telemetry,
 };
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -265,39 +264,5 @@ fn a_commit_that_a_rebalance_overtakes_leaves_its_destination_usable() {
     topics.abort().expect("it need not be opened anew");
     assert_eq!(topics.claim(&partitions, &infos, &mut start).unwrap()[&partitions[0]], 0);
     other.close();
-    consumer.close();
-}
-
-/// A worker asks where its partitions begin, and later trips its breaker; each time the group moves on meanwhile, and the
-/// worker with it: it is a member as good as any, and its partition may be somebody else's.
-#[test]
-fn a_claims_start_and_the_breakers_mark_are_not_stored_once_the_group_has_moved_on() {
-    let (topic, group) = (unique("moved_on"), unique("group"));
-    create_topic(&topic, 1, &[]);
-    let consumer = member(&topic, &group);
-    let producer = Producer::transactional(&settings("range"), &unique("id"), Reports::Refusals).unwrap();
-    let mut topics = to_topics(&consumer, producer, Delivery::ExactlyOnce, group.clone());
-    let partitions = [Partition::new(&topic, 0)];
-    let infos = ask(|cluster| cluster.topics(&[&topic])).unwrap();
-    let begins = |absent: &[Partition]| Ok(absent.iter().map(|p| (p.clone(), 0)).collect::<Positions>());
-    let stored = || consumer.committed(&partitions, PATIENCE).unwrap();
-    let mut other = None;
-    let claimed = topics.claim(&partitions, &infos, &mut |absent, _| {
-        other = Some(member_joins(&consumer, &topic, &group));
-        begins(absent)
-    });
-    assert_eq!(claimed.unwrap_err().cause, Cause::Fenced);
-    assert_eq!(stored(), BTreeMap::new());
-    let claimed = topics.claim(&partitions, &infos, &mut |absent, _| begins(absent));
-    assert_eq!(claimed.unwrap()[&partitions[0]], 0, "it need not be opened anew");
-    other.unwrap().close();
-    wait_until("the group moves on", PATIENCE, || {
-        let moved = consumer.serve().iter().any(|event| matches!(event, pointsman::kafka::Event::Assigned(_)));
-        consumer.release().unwrap();
-        moved
-    });
-    assert_eq!(topics.trip().unwrap_err().cause, Cause::Fenced);
-    topics.abort().unwrap();
-    assert_eq!(stored()[&partitions[0]].note.as_ref().unwrap().tripped, None);
     consumer.close();
 }

@@ -109,6 +109,7 @@ format = "json"
 validator = "order"
 enricher = "euros"
 dlq = "{app}_dlq"
+commit_interval = "20ms"
 destination = {{ topic = "{app}_out" }}"#
         ),
     ))

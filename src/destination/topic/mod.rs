@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{Delivery, OnPositionLost},
     failure::{Cause, Failure, Remedy, Setback},
-    kafka::{Code, Committed, Consumer, Fault, GroupMetadata, Kind, Note, Producer, TopicInfo},
+    kafka::{Code, Committed, Consumer, Fault, Kind, Note, Producer, TopicInfo},
     record::{Partition, Positions},
 };
 use positions::another_topic;
@@ -79,8 +79,6 @@ pub struct Topics {
     facts: Facts,
     terms: Terms,
     claimed: Vec<Partition>,
-    /// The membership at the last claim or commit.
-    group: Option<GroupMetadata>,
     /// What is noted beside each committed position.
     notes: BTreeMap<String, Note>,
     /// Whether the producer is of use: it has fenced its predecessors, if it has to, and met no fatal fault.
@@ -115,7 +113,6 @@ impl Topics {
             facts,
             terms,
             claimed: Vec::new(),
-            group: None,
             notes: BTreeMap::new(),
             ready: delivery == Delivery::AtLeastOnce,
             open: false,
@@ -204,17 +201,11 @@ impl Topics {
 
 impl Destination for Topics {
     fn claim(&mut self, partitions: &[Partition], topics: &TopicInfos, start: Start<'_>) -> Result<Positions, Setback> {
-        if self.open {
-            // A claim that could not store its positions, whose failure came after the worker had gone on.
-            self.abort()?;
-        }
         self.forget();
         if !self.ready {
             self.producer.init_transactions(DEADLINE).map_err(uncoordinated)?;
             self.ready = true;
         }
-        // Before anything is asked: what the answers have stored is refused once the group has moved on.
-        self.group = self.consumer.group_metadata().ok();
         self.look()?;
         let mut committed = self.consumer.committed(partitions, DEADLINE)?;
         let another = |p: &&Partition| match committed.get(*p) {
@@ -281,8 +272,27 @@ impl Destination for Topics {
     }
 
     fn commit(&mut self, ticket: Ticket) -> Result<(), Setback> {
-        self.group = ticket.group;
-        self.store(&ticket.positions)?;
+        if !self.exactly_once() {
+            self.consumer.commit(&ticket.positions, &self.notes)?;
+            self.suspects.clear();
+            self.condemned.clear();
+            return Ok(());
+        }
+        let group = ticket.group.ok_or_else(|| {
+            Setback::retry(Cause::Fenced, "the group is rebalancing: this worker has no place in it to commit for")
+        })?;
+        // Only positions may have moved: past control records, or past filtered ones.
+        self.begin()?;
+        let sent = self.producer.send_offsets(&ticket.positions, &self.notes, &group, DEADLINE);
+        sent.map_err(|fault| self.failed(fault))?;
+        // A commit whose answer is late may stand: only asking again tells.
+        let until = Instant::now() + DEADLINE;
+        while let Err(fault) = self.producer.commit(until.saturating_duration_since(Instant::now())) {
+            if fault.kind != Kind::Retriable || Instant::now() >= until {
+                return Err(self.failed(fault));
+            }
+        }
+        self.open = false;
         self.suspects.clear();
         self.condemned.clear();
         Ok(())
@@ -292,8 +302,9 @@ impl Destination for Topics {
         self.abort()?;
         let committed = self.consumer.committed(&self.claimed, DEADLINE)?;
         let positions = committed.into_iter().map(|(p, c)| (p, c.offset)).collect();
-        self.notes.values_mut().for_each(|note| note.tripped = Some(self.terms.mark.clone()));
-        self.store(&positions)
+        let mut notes = self.notes.clone();
+        notes.values_mut().for_each(|note| note.tripped = Some(self.terms.mark.clone()));
+        Ok(self.consumer.commit(&positions, &notes)?)
     }
 
     fn abort(&mut self) -> Result<(), Setback> {
@@ -332,37 +343,11 @@ impl Topics {
         begins.retain(|p, _| !meanwhile.contains_key(p));
         // Stored at once: `latest`, resolved again after a crash, would skip what came in between. And together: their
         // notes speak of all of them.
-        if !begins.is_empty() {
-            self.store(&begins)?;
-        }
+        self.consumer.commit(&begins, &self.notes)?;
         let of_new = begins.iter().filter(|(p, _)| new.contains(p));
         tell_new(&self.letters.route, &self.letters.group, of_new);
         begins.extend(meanwhile);
         Ok(begins)
-    }
-
-    /// Stores positions with their notes: exactly once together with what the transaction holds, and only while the group
-    /// is as it was found last. At least once a worker that is behind may put them back, and they are read again.
-    fn store(&mut self, positions: &Positions) -> Result<(), Setback> {
-        if !self.exactly_once() {
-            return Ok(self.consumer.commit(positions, &self.notes)?);
-        }
-        // Only positions may have moved: past control records, or past filtered ones.
-        self.begin()?;
-        let group = self.group.as_ref().ok_or_else(|| {
-            Setback::retry(Cause::Fenced, "the group is rebalancing: this worker has no place in it to commit for")
-        })?;
-        let sent = self.producer.send_offsets(positions, &self.notes, group, DEADLINE);
-        sent.map_err(|fault| self.failed(fault))?;
-        // A commit whose answer is late may stand: only asking again tells.
-        let until = Instant::now() + DEADLINE;
-        while let Err(fault) = self.producer.commit(until.saturating_duration_since(Instant::now())) {
-            if fault.kind != Kind::Retriable || Instant::now() >= until {
-                return Err(self.failed(fault));
-            }
-        }
-        self.open = false;
-        Ok(())
     }
 
     /// Looks at the partitions of the topics again: they may have grown. The producer has a view of its own, which it would
