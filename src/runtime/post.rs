@@ -203,7 +203,7 @@ fn patience(route: &Route, drain: Duration) -> Patience {
             // A longer transaction holds its rows' locks for longer, and costs a database no less.
             route.commit_interval
         } else {
-            (5 * route.commit_interval).min(LONGEST_COMMIT_INTERVAL)
+            (10 * route.commit_interval).min(LONGEST_COMMIT_INTERVAL)
         },
         drain,
     }
