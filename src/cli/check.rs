@@ -41,8 +41,8 @@ pub enum Format {
     Json,
 }
 
-/// Checks, and writes what was found; `colour` is for terminals. `Findings` where there are errors, or warnings that are denied, `Environment` for a file
-/// that cannot be read.
+/// Checks, and writes what was found; `colour` is for terminals. `Findings` where there are errors, or warnings that are
+/// denied, `Environment` for a file that cannot be read.
 ///
 /// # Errors
 /// The output cannot be written.

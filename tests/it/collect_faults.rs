@@ -2,7 +2,9 @@
 
 use crate::{
     collect_support::{Collecting, SCHEMA, config, get},
-    harness::{Broker, Project, alter_topic, bootstrap_servers, create_topic, read_topic, unique, wait_until},
+    harness::{
+        Broker, Project, alter_topic, bootstrap_servers, create_topic, incompressible, read_topic, unique, wait_until,
+    },
 };
 use pointsman::{config::Kafka, kafka};
 use rdkafka::{
@@ -339,15 +341,7 @@ fn an_event_that_compressed_fits_its_topic_is_taken() {
     let c = Collecting::start("limits = { body = \"8MiB\" }", "");
     let answer = c.json(&of_size(1, 3_000_000));
     assert_eq!((answer.status, &answer.body["accepted"]), (202, &json!(1)), "{answer:?}");
-    // Xorshift: lz4 finds nothing in it.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut noise = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize])
-    };
-    let sku: String = (0..3_000_000).map(|_| noise()).collect();
+    let sku = incompressible(3_000_000);
     let noisy = format!(r#"{{"id":2,"kind":"view","items":[{{"sku":"{sku}","count":1}}]}}"#);
     let answer = c.json(&format!("[{},{noisy},{}]", of_size(3, 3_000_000), of_size(4, 10)));
     assert_eq!(answer.problem(), (422, "invalid-events"));

@@ -1,8 +1,8 @@
 //! What the destination's broker refuses, and what a full disk does: a dead letter of one record alone, and of none.
 
 use crate::harness::{
-    Database, Message, Project, Running, alter_topic, create_topic, head, message, produce, read_topic, unique,
-    wait_until,
+    Database, Message, Project, Running, alter_topic, create_topic, head, incompressible, message, produce, read_topic,
+    unique, wait_until,
 };
 use std::time::Duration;
 
@@ -148,15 +148,7 @@ fn a_letter_that_its_topic_refuses_stands_and_names_what_to_change() {
 /// Of 2 MB each: one that compresses, and one that does not, into a topic that takes batches of 1 MiB.
 fn a_records_compressed_size_counts(delivery: &str) {
     let copying = Copying::between(&[("max.message.bytes", "4000000")], &[], delivery, "");
-    // Xorshift: lz4 finds nothing in it.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut noise = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"[(state >> 58) as usize])
-    };
-    let text: String = (0..2_000_000).map(|_| noise()).collect();
+    let text = incompressible(2_000_000);
     let noisy = message("3", format!(r#"{{"id":3,"text":"{text}"}}"#));
     copying.send([event(1, 50), event(2, 2_000_000), noisy, event(4, 50), event(5, 400_000), event(6, 400_000)]);
     wait_until("all have an outcome", PATIENCE, || {

@@ -38,6 +38,19 @@ pub fn unique(name: &str) -> String {
     format!("{name}_{run:x}_{:x}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A text that lz4 finds nothing in (xorshift).
+pub fn incompressible(length: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(LETTERS[(state >> 58) as usize])
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
 /// Waits until `condition` holds; panics with `what` when `deadline` has passed.
 #[track_caller]
 pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
